@@ -1,0 +1,29 @@
+// Compiles every BPF program of Sources/CShims/bpf inside `swift build` and hands each object to Swift as a
+// base64 literal `let <name>Object`, so that the C is the only truth and nothing binary is in git.
+import Foundation
+import PackagePlugin
+
+@main
+struct CompileBPF: BuildToolPlugin {
+    func createBuildCommands(context: PluginContext, target: any Target) throws -> [Command] {
+        let package = context.package.directoryURL
+        let sources = package.appending(path: "Sources/CShims/bpf")
+        let kernelHeaders = package.appending(path: "Sources/CShims/kernel/include")
+        let script = package.appending(path: "Plugins/CompileBPF/compile")
+        let clang = try context.tool(named: "clang").url
+        let files = try FileManager.default.contentsOfDirectory(at: sources, includingPropertiesForKeys: nil)
+        let headers = files.filter { $0.pathExtension == "h" } + [kernelHeaders.appending(path: "record.h"), script]
+        return files.filter { $0.lastPathComponent.hasSuffix(".bpf.c") }.map { source in
+            let name = source.lastPathComponent.replacing(".bpf.c", with: "")
+            let output = context.pluginWorkDirectoryURL.appending(path: "\(name).object.swift")
+            return .buildCommand(
+                displayName: "Compiling BPF program \(name)",
+                executable: URL(filePath: "/bin/sh"),
+                arguments: [
+                    script.path(), clang.path(), source.path(), kernelHeaders.path(), name, output.path(),
+                ],
+                inputFiles: [source] + headers,
+                outputFiles: [output])
+        }
+    }
+}

@@ -1,0 +1,19 @@
+/* steer: every frame of a `span` port into the AF_XDP socket of its queue. Before it: the driver. After it:
+   the socket's RX ring, read by SpanSource.swift. A queue without a socket keeps its frames (XDP_PASS). */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+struct {
+    __uint(type, BPF_MAP_TYPE_XSKMAP);
+    __uint(max_entries, 256);
+    __type(key, __u32);
+    __type(value, __u32);
+} sockets SEC(".maps");
+
+SEC("xdp.frags")
+int steer(struct xdp_md *frame)
+{
+    return bpf_redirect_map(&sockets, frame->rx_queue_index, XDP_PASS);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

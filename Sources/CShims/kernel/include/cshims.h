@@ -1,0 +1,3 @@
+/* What Swift cannot say of the kernel's interface: included by the one module map of this folder. */
+#pragma once
+#include "record.h"

@@ -1,0 +1,186 @@
+// The dataplane's control socket: newline-delimited JSON, one request and one reply a line.
+// Requests come from the control process and the operator's commands; docs/program.md shows both.
+
+/// One line to the dataplane.
+public enum DataplaneRequest: Codable, Hashable, Sendable {
+    /// Replace the running program; answered when the kernel runs it and the state directory holds it.
+    case apply(MirrorProgram)
+    /// What runs, as it was really obtained.
+    case status
+    /// Counters.
+    case stats
+
+    private enum Keys: String, CodingKey { case method, program }
+
+    public init(from decoder: any Decoder) throws {
+        let object = try decoder.container(keyedBy: Keys.self)
+        switch try object.decode(String.self, forKey: .method) {
+        case "apply": self = .apply(try object.decode(MirrorProgram.self, forKey: .program))
+        case "status": self = .status
+        case "stats": self = .stats
+        case let other:
+            throw DecodingError.dataCorruptedError(
+                forKey: .method, in: object, debugDescription: "unknown method '\(other)'; known: apply, status, stats")
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var object = encoder.container(keyedBy: Keys.self)
+        switch self {
+        case .apply(let program):
+            try object.encode("apply", forKey: .method)
+            try object.encode(program, forKey: .program)
+        case .status: try object.encode("status", forKey: .method)
+        case .stats: try object.encode("stats", forKey: .method)
+        }
+    }
+}
+
+/// One line from the dataplane: exactly one of its members is present.
+public struct DataplaneReply: Codable, Hashable, Sendable {
+    /// Answer to `apply` and `status`.
+    public var status: DataplaneStatus?
+    /// Answer to `stats`.
+    public var stats: DataplaneStatistics?
+    /// The request was refused; nothing has changed.
+    public var error: String?
+
+    public init(status: DataplaneStatus? = nil, stats: DataplaneStatistics? = nil, error: String? = nil) {
+        self.status = status
+        self.stats = stats
+        self.error = error
+    }
+}
+
+/// What a dataplane runs, as it was really obtained.
+public struct DataplaneStatus: Codable, Hashable, Sendable {
+    public var version: String
+    public var pid: Int32
+    /// Random at every start of the dataplane: counters begin anew with it.
+    public var epoch: String
+    /// `generation` of the running program; nil when there is none yet.
+    public var generation: UInt64?
+    public var ports: [PortStatus]
+    public var destinations: [DestinationStatus]
+    public var taps: [TapStatus]
+
+    public init(
+        version: String, pid: Int32, epoch: String, generation: UInt64?, ports: [PortStatus] = [],
+        destinations: [DestinationStatus] = [], taps: [TapStatus] = []
+    ) {
+        self.version = version
+        self.pid = pid
+        self.epoch = epoch
+        self.generation = generation
+        self.ports = ports
+        self.destinations = destinations
+        self.taps = taps
+    }
+}
+
+/// State of a capture point.
+public struct PortStatus: Codable, Hashable, Sendable {
+    public enum State: String, Codable, Hashable, Sendable {
+        case capturing
+        /// The interface is not there (yet), is down for a `span`, or has another MAC address than the program says.
+        case down
+        /// The kernel refused; `reason` says what.
+        case error
+    }
+
+    public var id: String
+    public var interface: String
+    public var state: State
+    public var capture: MirrorProgram.CaptureMode
+    /// `tcx`, `clsact`, or for a span port `xdp-native`; nil while not attached.
+    public var hook: String?
+    /// Span ports: whether the driver receives into UMEM without copying.
+    public var zeroCopy: Bool?
+    /// Span ports: number of RX queues steered into sockets.
+    public var queues: Int?
+    public var side: MirrorProgram.Side?
+    public var mtu: Int?
+    public var reason: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case id, interface, state, capture, hook, queues, side, mtu, reason
+        case zeroCopy = "zero_copy"
+    }
+
+    public init(
+        id: String, interface: String, state: State, capture: MirrorProgram.CaptureMode, hook: String? = nil,
+        zeroCopy: Bool? = nil, queues: Int? = nil, side: MirrorProgram.Side? = nil, mtu: Int? = nil,
+        reason: String? = nil
+    ) {
+        self.id = id
+        self.interface = interface
+        self.state = state
+        self.capture = capture
+        self.hook = hook
+        self.zeroCopy = zeroCopy
+        self.queues = queues
+        self.side = side
+        self.mtu = mtu
+        self.reason = reason
+    }
+}
+
+/// State of a destination.
+public struct DestinationStatus: Codable, Hashable, Sendable {
+    public enum State: String, Codable, Hashable, Sendable {
+        case ready
+        /// Copies are dropped and counted for now; `reason` says why.
+        case unreachable
+        /// The kernel refused the uplink; `reason` says what.
+        case error
+    }
+
+    public var id: String
+    public var state: State
+    /// Interface that copies leave through.
+    public var uplink: String?
+    /// Our outer source address.
+    public var source: IPv4Address?
+    public var nextHop: MACAddress?
+    /// Largest IP packet toward the destination, bytes.
+    public var mtu: Int?
+    public var reason: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case id, state, uplink, source, mtu, reason
+        case nextHop = "next_hop"
+    }
+
+    public init(
+        id: String, state: State, uplink: String? = nil, source: IPv4Address? = nil, nextHop: MACAddress? = nil,
+        mtu: Int? = nil, reason: String? = nil
+    ) {
+        self.id = id
+        self.state = state
+        self.uplink = uplink
+        self.source = source
+        self.nextHop = nextHop
+        self.mtu = mtu
+        self.reason = reason
+    }
+}
+
+/// State of a tap.
+public struct TapStatus: Codable, Hashable, Sendable {
+    public enum State: String, Codable, Hashable, Sendable {
+        /// Its port is captured. A destination that cannot be reached is a `reason`, not another state.
+        case active
+        case down
+        case error
+    }
+
+    public var id: String
+    public var state: State
+    public var reason: String?
+
+    public init(id: String, state: State, reason: String? = nil) {
+        self.id = id
+        self.state = state
+        self.reason = reason
+    }
+}

@@ -1,0 +1,84 @@
+// Counters as the dataplane reports them. They count wire frames: a super-frame counts as its segments.
+
+/// All counters of one dataplane since its start. A drop reason that never happened is there with 0.
+public struct DataplaneStatistics: Codable, Hashable, Sendable {
+    /// `epoch` of the dataplane's status: another one means that counting began anew.
+    public var epoch: String
+    /// When the counters were read, seconds since 1970-01-01 UTC.
+    public var time: Double
+    public var taps: [TapStatistics]
+    public var destinations: [DestinationStatistics]
+    public var umem: UMEMStatistics
+
+    public init(
+        epoch: String, time: Double, taps: [TapStatistics], destinations: [DestinationStatistics], umem: UMEMStatistics
+    ) {
+        self.epoch = epoch
+        self.time = time
+        self.taps = taps
+        self.destinations = destinations
+        self.umem = umem
+    }
+}
+
+/// Counters of one tap. A copy that serves two taps counts for both.
+public struct TapStatistics: Codable, Hashable, Sendable {
+    public var id: String
+    /// Copies handed to an uplink, and their inner bytes (after truncation).
+    public var frames: UInt64
+    public var bytes: UInt64
+    /// Of `frames`, those that were cut to the path MTU.
+    public var truncated: UInt64
+    /// By `DropReason.name`.
+    public var drops: [String: UInt64]
+
+    public init(id: String, frames: UInt64, bytes: UInt64, truncated: UInt64, drops: [String: UInt64]) {
+        self.id = id
+        self.frames = frames
+        self.bytes = bytes
+        self.truncated = truncated
+        self.drops = drops
+    }
+}
+
+/// The ledger of one destination: `offered == frames + drops.values.sum` at rest.
+public struct DestinationStatistics: Codable, Hashable, Sendable {
+    public var id: String
+    /// (frame, destination) pairs that the taps selected.
+    public var offered: UInt64
+    /// Copies handed to the uplink, and their inner bytes.
+    public var frames: UInt64
+    public var bytes: UInt64
+    public var truncated: UInt64
+    /// By `DropReason.name`.
+    public var drops: [String: UInt64]
+
+    public init(id: String, offered: UInt64, frames: UInt64, bytes: UInt64, truncated: UInt64, drops: [String: UInt64]) {
+        self.id = id
+        self.offered = offered
+        self.frames = frames
+        self.bytes = bytes
+        self.truncated = truncated
+        self.drops = drops
+    }
+}
+
+/// Where the UMEM's chunks are: `chunks == free + fill + receive + transmit` at rest.
+public struct UMEMStatistics: Codable, Hashable, Sendable {
+    public var chunks: UInt64
+    public var free: UInt64
+    /// In fill rings or the kernel's receive path.
+    public var fill: UInt64
+    /// Taken from RX rings, not yet sent or given back.
+    public var receive: UInt64
+    /// In TX rings or the kernel's transmit path.
+    public var transmit: UInt64
+
+    public init(chunks: UInt64, free: UInt64, fill: UInt64, receive: UInt64, transmit: UInt64) {
+        self.chunks = chunks
+        self.free = free
+        self.fill = fill
+        self.receive = receive
+        self.transmit = transmit
+    }
+}
