@@ -152,7 +152,7 @@ static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_recor
 static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record, __u32 length, __u32 room,
                                  const struct hs_capture *capture)
 {
-    __u64 flags = BPF_RB_NO_WAKEUP, *asleep;
+    __u64 flags = BPF_RB_NO_WAKEUP, barrier = 0, *asleep;
     __u32 zero = 0;
 
     record->time = bpf_ktime_get_tai_ns();
@@ -179,9 +179,11 @@ static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record,
         bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
         return 0;
     }
-    /* The exchange orders the reservation before the look at the word: the worker arms it and then looks again. */
+    /* The worker sets the word and then looks at the rings again; here the reservation must come before the look at
+       the word. An atomic on a word of our own is that barrier without sharing a cache line between CPUs. */
+    __sync_fetch_and_add(&barrier, 1);
     asleep = bpf_map_lookup_elem(&need_wakeup, &zero);
-    if (asleep && __sync_fetch_and_and(asleep, 0))
+    if (asleep && *asleep && __sync_lock_test_and_set(asleep, 0))
         flags = BPF_RB_FORCE_WAKEUP;
     bpf_ringbuf_submit(record, flags);
     return 1;

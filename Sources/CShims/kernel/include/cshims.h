@@ -2,3 +2,4 @@
 #pragma once
 #include "host.h"
 #include "record.h"
+#include "worker.h"
