@@ -68,7 +68,7 @@ final class BPFObject {
     /// Offset of each `const volatile` variable in .rodata, and the section's size, from the object's BTF.
     func constants() throws(HostError) -> (offsets: [String: Int], size: Int) {
         let types = bpf_object__btf(raw)
-        let section = btf__find_by_name_kind(types, ".rodata", UInt32(BTF_KIND_DATASEC))
+        let section = btf__find_by_name_kind(types, ".rodata", datasec)
         guard section > 0, let type = btf__type_by_id(types, UInt32(section)) else {
             throw HostError("the BPF object has no constants")
         }
@@ -107,3 +107,6 @@ enum Base64 {
         }
     }
 }
+
+/// BTF_KIND_DATASEC (linux/btf.h), which the header says twice.
+private let datasec: UInt32 = 15
