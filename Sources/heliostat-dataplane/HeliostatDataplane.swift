@@ -47,7 +47,7 @@ struct HeliostatDataplane: ParsableCommand {
                 var arguments = ["run", "--state-dir", stateDir, "--wait-for-lock"]
                 if let program { arguments += ["--program", program] }
                 let supervisor = try Supervisor(stateDirectory: stateDir, arguments: arguments, logger: logger)
-                exit(try supervisor.run())
+                Glibc.exit(try supervisor.run())
             } else {
                 try DataplaneProcess(stateDirectory: stateDir, programFile: program, waits: waitForLock).run(logger)
             }

@@ -7,7 +7,6 @@ import Glibc
 /// One BPF object file with its maps.
 final class BPFObject {
     let raw: OpaquePointer
-    private let image: [UInt8]
     private let log: UnsafeMutableBufferPointer<CChar>
 
     /// - Parameters:
@@ -15,8 +14,8 @@ final class BPFObject {
     ///   - base64: the object file, as the plugin embeds it.
     init(_ name: String, base64: String) throws(HostError) {
         libbpf_set_print(nil)  // what fails is in errors of ours, once
-        image = Base64.decode(base64)
-        log = .allocate(capacity: 1 << 16)
+        let image = Base64.decode(base64)
+        let log = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 1 << 16)
         log.initialize(repeating: 0)
         var options = bpf_object_open_opts()
         options.sz = MemoryLayout<bpf_object_open_opts>.size
@@ -31,6 +30,7 @@ final class BPFObject {
             throw .system("cannot open the BPF object '\(name)'")
         }
         raw = opened
+        self.log = log
     }
 
     deinit {
