@@ -95,9 +95,11 @@ package final class Dataplane {
         current = generation
         look(generation)
         try guardTunnels()
-        try generation.entries.install()
         generation.switchPositions = []
+        // Whatever the order in which these two come to their ends: a program without entries does nothing.
+        let installed = try Background { () throws(HostError) in try generation.entries.install() }
         _ = placeHooks()
+        try installed.wait()
     }
 
     /// Replaces the running program and puts it into the kernel as far as the kernel allows; `status` says how far.

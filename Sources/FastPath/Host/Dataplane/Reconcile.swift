@@ -208,16 +208,24 @@ extension Dataplane {
         generation.switchPositions = worker.thread.producedPositions
     }
 
+    /// Attaches what is missing, several at a time: each attachment waits for the kernel's readers, and they can wait
+    /// together.
     func placeHooks() -> Bool {
-        let wanted = ports.reduce(into: Set<HookPlace>()) { $0.formUnion($1.hooks) }
-        for place in hooks.keys where !wanted.contains(place) { hooks[place] = nil }
+        let wanted = ports.flatMap { plan in plan.hooks.map { (place: $0, port: plan.port) } }
+        for place in Set(hooks.keys).subtracting(wanted.map(\.place)) { hooks[place] = nil }
         var isDone = true
-        for plan in ports {
-            for place in plan.hooks where hooks[place] == nil {
+        var missing = wanted.filter { hooks[$0.place] == nil }[...]
+        while !missing.isEmpty {
+            let batch = missing.prefix(Self.attachedAtOnce)
+            missing = missing.dropFirst(batch.count)
+            let work = batch.map { item in (item, attach(item.place, item.port.interface)) }
+            for ((place, port), attachment) in work {
                 do throws(HostError) {
-                    hooks[place] = try attach(place, plan.port.interface)
+                    let (program, hook) = try attachment.get().wait()
+                    loaded[place.point] = program
+                    hooks[place] = hook
                 } catch {
-                    portErrors[plan.port.id] = error.description
+                    portErrors[port.id] = error.description
                     isDone = false
                 }
             }
@@ -225,17 +233,24 @@ extension Dataplane {
         return isDone
     }
 
-    private func attach(_ place: HookPlace, _ name: String) throws(HostError) -> CaptureHook {
-        let program: Descriptor
-        if let known = loaded[place.point] {
-            program = known
-        } else {
-            program = try capture.load(
-                slot: place.point.slot, direction: hs_direction(UInt32(place.point.direction)))
-            loaded[place.point] = program
+    private static var attachedAtOnce: Int { 8 }
+
+    private typealias Attachment = Background<(program: Descriptor, hook: CaptureHook)>
+
+    /// Loads the program of a capture point, unless that was done before, and attaches it.
+    private func attach(_ place: HookPlace, _ name: String) -> Result<Attachment, HostError> {
+        let known = loaded[place.point]
+        let kind = hookKind
+        let capture = capture
+        return Result { () throws(HostError) in
+            try Background { () throws(HostError) in
+                let direction = hs_direction(UInt32(place.point.direction))
+                let program = if let known { known } else { try capture.load(slot: place.point.slot, direction: direction) }
+                let hook = try CaptureHook(
+                    program, interface: place.interface, name: name, ingress: place.ingress, kind: kind)
+                return (program, hook)
+            }
         }
-        return try CaptureHook(
-            program, interface: place.interface, name: name, ingress: place.ingress, kind: hookKind)
     }
 
     // MARK: The program before

@@ -52,8 +52,7 @@ final class WorkerHost {
             &handle, nil,
             { context in
                 pthread_setname_np(pthread_self(), "hs-worker")
-                // Copies yield to those whose frames they are.
-                setpriority(Int32(PRIO_PROCESS.rawValue), 0, 5)
+                Priority.set(Priority.worker)
                 Unmanaged<WorkerThread>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
             }, Unmanaged.passRetained(thread).toOpaque())

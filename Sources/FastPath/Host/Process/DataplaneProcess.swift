@@ -22,6 +22,7 @@ package struct DataplaneProcess {
 
     /// Runs until SIGTERM or SIGINT.
     package func run(_ logger: Logger) throws(HostError) {
+        Priority.set(Priority.start)
         try CPUFeatures.check()
         let capabilities = try Capabilities()
         try capabilities.check()
@@ -32,6 +33,7 @@ package struct DataplaneProcess {
         let loop = try EventLoop()
         let dataplane = try Dataplane(
             loop, logger: logger, hookKind: try Self.hookKind(), first: program ?? Self.last(directory, logger))
+        Priority.set(Priority.normal)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")
         if !dataplane.capture.readsKernelFields {
             logger.notice("the kernel's checksum and GSO fields cannot be read (CAP_PERFMON, Linux 6.2): judging by the frames")
