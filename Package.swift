@@ -102,7 +102,7 @@ let package = Package(
 
         .testTarget(name: "ImportTests", swiftSettings: base),
         .testTarget(name: "MirrorProgramTests", dependencies: ["MirrorProgram"], swiftSettings: base),
-        .testTarget(name: "FastPathTests", dependencies: ["FastPath", "CShims"], swiftSettings: base),
+        .testTarget(name: "FastPathTests", dependencies: ["FastPath", "MirrorProgram", "CShims"], swiftSettings: base),
         .testTarget(
             name: "FastPathHostTests", dependencies: ["FastPathHost", "FastPath", "MirrorProgram", "CShims"],
             swiftSettings: base),
