@@ -9,7 +9,7 @@ struct Heliostat: AsyncParsableCommand {
         commandName: "heliostat",
         abstract: "Mirror the frames of chosen ports to a monitor, without hurting the traffic.",
         discussion: """
-            A port is what can be tapped, a tap service is where copies go, a tap flow connects the two. Names are taken
+            A port is what can be tapped, a tap service is where copies go, a tap flow connects the two. Names are taken \
             wherever ids are. Global options may stand before or after the command.
 
             Example: sudo heliostat serve &

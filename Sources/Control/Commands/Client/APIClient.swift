@@ -75,8 +75,9 @@ package struct APIClient: Sendable {
         if (200..<300).contains(status), let value { return value }
         if status == 401 {
             throw CommandError(
-                "the API at \(endpoint.name) wants a valid token; give it with --token or HELIOSTAT_TOKEN "
-                    + "(the administrator's is in the state directory of 'heliostat serve', file 'token')",
+                "the API at \(endpoint.name) wants a valid token",
+                remedy: "give it with --token or HELIOSTAT_TOKEN (the administrator's is in the state directory of "
+                    + "'heliostat serve', file 'token')",
                 status: status)
         }
         guard let message = value.flatMap(Self.fault) else {
@@ -94,20 +95,20 @@ package struct APIClient: Sendable {
     }
 
     private func unreachable(_ error: any Error) -> CommandError {
-        let code = (error as? IOError)?.errnoCode
-        switch (endpoint.location, error) {
-        case (.socket(let path), _) where code == EACCES || code == EPERM:
-            return CommandError("you may not use \(path); run the command as root or as a member of group 'heliostat'")
-        case (.socket(let path), _) where code == ENOENT || code == ECONNREFUSED:
-            let reason = code == ENOENT ? "no such socket" : "nobody listens there"
-            return CommandError(
-                "no API at \(path) (\(reason)); start it with 'heliostat serve', or say where it is with --state-dir or --api")
-        case (_, let error as HTTPClientError) where error == .deadlineExceeded || error == .readTimeout:
-            return CommandError("the API at \(endpoint.name) did not answer within 30 seconds; see the log of 'heliostat serve'")
+        let start = "start it with 'heliostat serve', or say where it is with --state-dir or --api"
+        switch (endpoint.location, (error as? IOError)?.errnoCode) {
+        case (.socket(let path), EACCES), (.socket(let path), EPERM):
+            return CommandError("you may not use \(path)", remedy: "run this as root or as a member of group 'heliostat'")
+        case (.socket(let path), ENOENT):
+            return CommandError("no API at \(path) (no such socket)", remedy: start)
+        case (.socket(let path), ECONNREFUSED):
+            return CommandError("no API at \(path) (nobody listens there)", remedy: start)
         default:
-            return CommandError(
-                "no API at \(endpoint.name) (\(Self.reason(error))); start it with 'heliostat serve', or say where it is "
-                    + "with --state-dir or --api")
+            if let error = error as? HTTPClientError, error == .deadlineExceeded || error == .readTimeout {
+                return CommandError(
+                    "the API at \(endpoint.name) did not answer within 30 seconds", remedy: "see the log of 'heliostat serve'")
+            }
+            return CommandError("no API at \(endpoint.name) (\(Self.reason(error)))", remedy: start)
         }
     }
 

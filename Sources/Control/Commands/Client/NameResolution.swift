@@ -16,10 +16,10 @@ extension APIClient {
         case 1: return same[0]
         case 0:
             throw CommandError(
-                "no \(kind.title) '\(reference)'; 'heliostat \(kind.noun) list' shows them", status: 404)
+                "no \(kind.title) '\(reference)'", remedy: "'heliostat \(kind.noun) list' shows them", status: 404)
         default:
             let ids = same.compactMap { $0["id"].text }.sorted().joined(separator: ", ")
-            throw CommandError("\(same.count) \(kind.title)s have the name '\(reference)'; use an id: \(ids)")
+            throw CommandError("\(same.count) \(kind.title)s have the name '\(reference)'", remedy: "use an id: \(ids)")
         }
     }
 

@@ -173,8 +173,7 @@ extension DoctorCheck {
     static func api(_ facts: MachineFacts) -> Finding {
         switch facts.api {
         case .answers(let place, _, _): .ok(place)
-        case .refused(let reason): .warn(reason, "say who asks with --token")
-        case .unreachable(let reason): .warn(reason, "sudo heliostat serve")
+        case .unusable(let error): .warn(error.what, error.remedy ?? "see the log of 'heliostat serve'")
         }
     }
 
@@ -185,7 +184,7 @@ extension DoctorCheck {
             .fail(
                 "not connected" + (reason.isEmpty ? "" : ": \(reason)"),
                 "see the log of 'heliostat serve'; start 'heliostat-dataplane' as root where serve may not")
-        case .refused, .unreachable: .warn("not checked: the API says whether it is connected", "see the line above")
+        case .unusable: .warn("not checked: only the API knows", "mend the line above")
         }
     }
 }

@@ -8,7 +8,7 @@ package struct DoctorCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "doctor", abstract: "Check what this machine offers, with the remedy for what is missing.",
         discussion: """
-            Changes nothing. Ends with status 0 when mirroring can work, 1 when something stands in its way. Some answers
+            Changes nothing. Ends with status 0 when mirroring can work, 1 when something stands in its way. Some answers \
             need root. Text unless --json is given.
 
             Example: sudo heliostat doctor

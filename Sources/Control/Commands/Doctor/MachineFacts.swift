@@ -34,7 +34,7 @@ package struct MachineFacts: Sendable {
     package var groupExists = false
     package var dataplane = Dataplane.missing
     package var stateDirectory = StateDirectory()
-    package var api = API.unreachable("not asked")
+    package var api = API.unusable(CommandError("not asked"))
 
     package init() {}
 
@@ -59,9 +59,8 @@ package struct MachineFacts: Sendable {
     }
 
     package enum API: Hashable, Sendable {
-        case unreachable(String)
-        /// It answered with an error, such as for the token.
-        case refused(String)
+        /// No answer, or an answer that refuses, such as for the token.
+        case unusable(CommandError)
         case answers(at: String, dataplaneConnected: Bool, reason: String)
     }
 

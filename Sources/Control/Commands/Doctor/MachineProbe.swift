@@ -102,10 +102,8 @@ enum MachineProbe {
                     at: endpoint.name, dataplaneConnected: dataplane["connected"].flag == true,
                     reason: dataplane["reason"].text ?? "")
             }
-        } catch let error as CommandError where error.status != nil {
-            return .refused(error.description)
         } catch {
-            return .unreachable("\(error)")
+            return .unusable(error as? CommandError ?? CommandError("\(error)"))
         }
     }
 

@@ -7,7 +7,7 @@ package struct StatsCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "stats", abstract: "Show frames, bytes and drops of each tap flow and destination.",
         discussion: """
-            Counters begin anew when the dataplane starts anew ('epoch' changes). A drop is a copy that did not leave; the
+            Counters begin anew when the dataplane starts anew ('epoch' changes). A drop is a copy that did not leave; the \
             original is not touched. As JSON, --watch prints one line a second.
 
             Example: heliostat stats --watch

@@ -10,7 +10,7 @@ package struct Output: Sendable {
     package init(json: Bool) { self.json = json }
 
     /// A list: a table, or a JSON array.
-    package func list<R: Resource>(_ objects: [JSONValue], of resource: R.Type, names: Names) {
+    package func list<R: CommandResource>(_ objects: [JSONValue], of resource: R.Type, names: Names) {
         write(json ? JSONValue.array(objects).text(pretty: true) + "\n" : Self.table(objects, of: resource, names: names))
     }
 
@@ -19,7 +19,7 @@ package struct Output: Sendable {
         write(json ? object.text(pretty: true) + "\n" : Self.attributes(object, of: kind))
     }
 
-    package static func table<R: Resource>(_ objects: [JSONValue], of resource: R.Type, names: Names) -> String {
+    package static func table<R: CommandResource>(_ objects: [JSONValue], of resource: R.Type, names: Names) -> String {
         if objects.isEmpty { return "no \(R.kind.title)s; 'heliostat \(R.kind.noun) create --help' says how to make one\n" }
         var table = Table(R.columns.map(\.title))
         for object in objects.sorted(by: { display($0["name"]) < display($1["name"]) }) {

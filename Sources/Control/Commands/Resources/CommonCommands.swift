@@ -3,7 +3,7 @@
 package import ArgumentParser
 
 /// `heliostat KIND list`
-package struct ListCommand<R: Resource>: AsyncParsableCommand {
+package struct ListCommand<R: CommandResource>: AsyncParsableCommand {
     package static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "list", abstract: "List \(R.kind.title)s.",
@@ -25,7 +25,7 @@ package struct ListCommand<R: Resource>: AsyncParsableCommand {
 }
 
 /// `heliostat KIND show`
-package struct ShowCommand<R: Resource>: AsyncParsableCommand {
+package struct ShowCommand<R: CommandResource>: AsyncParsableCommand {
     package static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "show", abstract: "Show all attributes of a \(R.kind.title).",
@@ -48,7 +48,7 @@ package struct ShowCommand<R: Resource>: AsyncParsableCommand {
 }
 
 /// `heliostat KIND delete`
-package struct DeleteCommand<R: Resource>: AsyncParsableCommand {
+package struct DeleteCommand<R: CommandResource>: AsyncParsableCommand {
     package static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "delete", abstract: "Delete \(R.kind.title)s.",

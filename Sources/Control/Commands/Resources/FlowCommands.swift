@@ -19,7 +19,7 @@ package struct CreateFlowCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Create a tap flow.",
         discussion: """
-            Directions are the port's view: 'in' is toward the port's owner, 'out' is from it. The command waits until
+            Directions are the port's view: 'in' is toward the port's owner, 'out' is from it. The command waits until \
             the flow is in effect or refused, 3 seconds at most, and shows its status with the reason.
 
             Example: heliostat flow create web-in --port web --service ids --direction in

@@ -19,7 +19,7 @@ package struct CreateHostCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Make a host known.",
         discussion: """
-            A bare collector, such as an IDS that ends VXLAN by itself, needs no Heliostat. 'heliostat service create
+            A bare collector, such as an IDS that ends VXLAN by itself, needs no Heliostat. 'heliostat service create \
             NAME --to ADDRESS' makes the collector and its port in one step.
 
             Example: heliostat host create ids --address 192.0.2.9
@@ -53,14 +53,11 @@ package struct CreateHostCommand: AsyncParsableCommand {
 /// `heliostat host update`
 package struct UpdateHostCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Change a host.",
+        commandName: "update", abstract: "Change the addresses of a host.",
         discussion: "Example: heliostat host update ids --address 192.0.2.10")
 
     @Argument(help: "Name or id.")
     package var host: String
-
-    @Option(help: ArgumentHelp("New name.", valueName: "name"))
-    package var name: String?
 
     @Option(help: ArgumentHelp("Address at which its tunnels end, instead of those it has; may be repeated.", valueName: "address"))
     package var address: [String] = []
@@ -72,7 +69,6 @@ package struct UpdateHostCommand: AsyncParsableCommand {
     package mutating func run() async throws {
         let (host, output) = (host, globals.output)
         var attributes: [String: JSONValue] = [:]
-        if let name { attributes["name"] = .string(name) }
         if !address.isEmpty { attributes["tunnel_addresses"] = .array(address.map(JSONValue.string)) }
         try requireChange(attributes, "heliostat host update")
         try await globals.withAPI { api in

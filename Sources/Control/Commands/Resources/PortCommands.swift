@@ -43,7 +43,7 @@ package struct PortBindingOptions: ParsableArguments {
     package enum Capture: String, ExpressibleByArgument, CaseIterable, Sendable { case tap, span }
     package enum Side: String, ExpressibleByArgument, CaseIterable, Sendable { case auto, peer, `self` }
 
-    /// The attributes that were given.
+    /// The attributes that were given. The API binds a port with an interface and no host to its own host.
     ///
     /// - Parameter current: the profile that the port has; what is not given is kept.
     func attributes(_ api: APIClient, current: [String: JSONValue] = [:]) async throws(CommandError) -> [String: JSONValue] {
@@ -52,8 +52,8 @@ package struct PortBindingOptions: ParsableArguments {
         if let interface { profile["interface"] = .string(interface) }
         if let capture { profile["capture"] = .string(capture.rawValue) }
         if let side { profile["side"] = .string(side.rawValue) }
+        if let mac { profile["mac"] = .string(mac) }
         if profile != current { attributes["binding:profile"] = .object(profile) }
-        if let mac { attributes["mac_address"] = .string(mac) }
         if let host { attributes["binding:host_id"] = try await api.find(.host, host)["name"] }
         return attributes
     }
@@ -86,9 +86,7 @@ package struct CreatePortCommand: AsyncParsableCommand {
             var attributes = try await binding.attributes(api)
             attributes["name"] = .string(name)
             if let project { attributes["project_id"] = .string(project) }
-            if binding.interface != nil, binding.host == nil {
-                attributes["binding:host_id"] = try await api.servingHost()
-            }
+            if let mac = binding.mac { attributes["mac_address"] = .string(mac) }
             output.object(try await api.create(.port, attributes), of: .port)
         }
     }
@@ -118,27 +116,13 @@ package struct UpdatePortCommand: AsyncParsableCommand {
             let found = try await api.find(.port, port)
             var attributes = try await binding.attributes(api, current: found["binding:profile"].members)
             if let name { attributes["name"] = .string(name) }
-            if binding.interface != nil, binding.host == nil, (found["binding:host_id"].text ?? "").isEmpty {
-                attributes["binding:host_id"] = try await api.servingHost()
-            }
             try requireChange(attributes, "heliostat port update")
             output.object(try await api.update(.port, id: found["id"].text ?? "", attributes), of: .port)
         }
     }
 }
 
-extension APIClient {
-    /// The name of the host that the API's process serves.
-    func servingHost() async throws(CommandError) -> JSONValue {
-        let host = try await get("/v2.0/heliostat/status")["status"]["host"]
-        guard host.text != nil else {
-            throw CommandError("the API at \(endpoint.name) does not say which host it serves; name one with --host")
-        }
-        return host
-    }
-}
-
 /// Refuses an update that changes nothing, before it is sent.
 func requireChange(_ attributes: [String: JSONValue], _ command: String) throws(CommandError) {
-    if attributes.isEmpty { throw CommandError("nothing to change; '\(command) --help' shows what can be given") }
+    if attributes.isEmpty { throw CommandError("nothing to change", remedy: "'\(command) --help' shows what can be given") }
 }

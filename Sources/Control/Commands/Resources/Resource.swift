@@ -1,7 +1,7 @@
 // What the commands common to all kinds (`list`, `show`, `delete`) need to know of one.
 
 /// A kind of object as a type, so that one generic command serves all.
-package protocol Resource: Sendable {
+package protocol CommandResource: Sendable {
     static var kind: ResourceKind { get }
     /// Kinds whose names the columns use.
     static var references: [ResourceKind] { get }
@@ -22,7 +22,7 @@ package struct Column: Sendable {
     package init(_ title: String, _ key: String) { self.init(title) { object, _ in display(object[key]) } }
 }
 
-package enum PortResource: Resource {
+package enum PortResource: CommandResource {
     package static let kind = ResourceKind.port
     package static let references: [ResourceKind] = []
     package static let columns = [
@@ -33,7 +33,7 @@ package enum PortResource: Resource {
     ]
 }
 
-package enum ServiceResource: Resource {
+package enum ServiceResource: CommandResource {
     package static let kind = ResourceKind.service
     package static let references = [ResourceKind.port]
     package static let columns = [
@@ -42,7 +42,7 @@ package enum ServiceResource: Resource {
     ]
 }
 
-package enum FlowResource: Resource {
+package enum FlowResource: CommandResource {
     package static let kind = ResourceKind.flow
     package static let references = [ResourceKind.port, .service]
     package static let columns = [
@@ -54,7 +54,7 @@ package enum FlowResource: Resource {
     ]
 }
 
-package enum HostResource: Resource {
+package enum HostResource: CommandResource {
     package static let kind = ResourceKind.host
     package static let references: [ResourceKind] = []
     package static let columns = [

@@ -20,7 +20,7 @@ package struct CreateServiceCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Create a tap service.",
         discussion: """
-            With --to, the host and the port for a bare collector are made too, or taken where they are there already;
+            With --to, the host and the port for a bare collector are made too, or taken where they are there already; \
             all of it or nothing.
 
             Example: heliostat service create ids --to 192.0.2.9 --vni 5001
