@@ -75,7 +75,7 @@ let package = Package(
             ],
             path: "Sources/Control/API", swiftSettings: base),
         .target(
-            name: "ControlReconcile", dependencies: ["ControlModel", "ControlStore", "MirrorProgram", log],
+            name: "ControlReconcile", dependencies: ["ControlModel", "ControlStore", "ControlTelemetry", "MirrorProgram", log],
             path: "Sources/Control/Reconcile", swiftSettings: base),
         .target(
             name: "ControlTelemetry",
@@ -93,6 +93,7 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Control/Commands", swiftSettings: base),
         .executableTarget(
