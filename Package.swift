@@ -91,13 +91,13 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Control/Commands", swiftSettings: base),
         .executableTarget(
-            name: "heliostat", dependencies: ["ControlCommands", "Demo", argumentParser], swiftSettings: base),
+            name: "heliostat", dependencies: ["ControlCommands", "ControlModel", "Demo", argumentParser],
+            swiftSettings: base),
 
         // Namespaces, paced senders and counting receivers: the witness of the demo, the tests and the benchmarks.
         .target(name: "Lab", dependencies: ["CShims"], swiftSettings: base),

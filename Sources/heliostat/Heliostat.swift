@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ControlCommands
+import ControlModel
 
 @main
 struct Heliostat: AsyncParsableCommand {
@@ -23,7 +24,9 @@ struct Heliostat: AsyncParsableCommand {
             CommandGroup(
                 name: "Intent:",
                 subcommands: [PortCommand.self, ServiceCommand.self, FlowCommand.self, HostCommand.self]),
-            CommandGroup(name: "Observation:", subcommands: [StatusCommand.self, StatsCommand.self, DoctorCommand.self]),
+            CommandGroup(name: "Processes:", subcommands: [ServeCommand.self]),
+            CommandGroup(
+                name: "Observation:", subcommands: [StatusCommand.self, StatsCommand.self, DoctorCommand.self]),
         ])
 
     @OptionGroup var globals: GlobalOptions

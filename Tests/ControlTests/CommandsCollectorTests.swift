@@ -9,7 +9,8 @@ import Testing
     static let port = #"{"id":"p","name":"ids","binding:host_id":"ids","project_id":"admin"}"#
     static let service = #"{"id":"s","name":"ids","tunnel_id":5001,"status":"DOWN"}"#
     static let serviceRequest =
-        #"POST /v2.0/taas/tap_services {"tap_service":{"name":"ids","port_id":"p","project_id":"admin","tunnel_id":5001}}"#
+        #"POST /v2.0/taas/tap_services {"tap_service": {"name": "ids", "tunnel_id": 5001, "port_id": "p", "#
+        + #""project_id": "admin"}}"#
 
     static func create(_ api: ScriptedAPI) async throws -> ProgramRun {
         try await ProgramRun.heliostat(
@@ -26,12 +27,13 @@ import Testing
         ]) { api in
             let run = try await Self.create(api)
             #expect(run.status == 0)
-            #expect(run.output.contains("\"tunnel_id\" : 5001"))
+            #expect(run.output.contains("\"tunnel_id\": 5001"))
             #expect(
                 api.requests == [
                     "GET /v2.0/heliostat/hosts",
-                    #"POST /v2.0/heliostat/hosts {"host":{"heliostat":false,"name":"ids","tunnel_addresses":["192.0.2.9"]}}"#,
-                    "GET /v2.0/ports?name=ids", #"POST /v2.0/ports {"port":{"binding:host_id":"ids","name":"ids"}}"#,
+                    #"POST /v2.0/heliostat/hosts {"host": {"name": "ids", "tunnel_addresses": ["192.0.2.9"], "heliostat": false}}"#,
+                    "GET /v2.0/ports?name=ids",
+                    #"POST /v2.0/ports {"port": {"name": "ids", "binding:host_id": "ids"}}"#,
                     Self.serviceRequest,
                 ])
         }
@@ -57,7 +59,8 @@ import Testing
             _ = try await Self.create(api)
             #expect(
                 api.requests.last
-                    == #"POST /v2.0/heliostat/hosts {"host":{"heliostat":false,"name":"192.0.2.9","tunnel_addresses":["192.0.2.9"]}}"#
+                    == #"POST /v2.0/heliostat/hosts {"host": {"name": "192.0.2.9", "tunnel_addresses": ["192.0.2.9"], "#
+                    + #""heliostat": false}}"#
             )
         }
     }

@@ -42,10 +42,12 @@ import Testing
         for check in DoctorCheck.all { #expect(check.judge(Self.healthy).level == .ok, "\(check.name)") }
     }
 
-    @Test(arguments: [
-        ("6.6.0", .ok), ("7.0", .ok), ("6.5.13", .warn), ("5.10.0-8-amd64", .warn), ("5.8.0", .warn), ("5.7.19", .fail),
-        ("4.19.0", .fail), ("strange", .warn),
-    ] as [(String, Finding.Level)])
+    @Test(
+        arguments: [
+            ("6.6.0", .ok), ("7.0", .ok), ("6.5.13", .warn), ("5.10.0-8-amd64", .warn), ("5.8.0", .warn),
+            ("5.7.19", .fail),
+            ("4.19.0", .fail), ("strange", .warn),
+        ] as [(String, Finding.Level)])
     func kernels(_ release: String, _ level: Finding.Level) throws {
         #expect(try Self.judge("kernel") { $0.kernelRelease = release }.level == level)
     }
@@ -66,9 +68,12 @@ import Testing
         #expect(try Self.judge("tcx") { $0.tcx = .fails("Invalid argument") }.level == .warn)
         #expect(try Self.judge("tcx") { $0.tcx = .unknown("Operation not permitted") }.level == .ok)
         #expect(
-            try Self.judge("tcx") { ($0.tcx, $0.kernelRelease) = (.unknown("Operation not permitted"), "6.1.0") }.level == .warn)
+            try Self.judge("tcx") { ($0.tcx, $0.kernelRelease) = (.unknown("Operation not permitted"), "6.1.0") }.level
+                == .warn)
         #expect(try Self.judge("bpffs") { $0.hasBPFFS = false }.remedy == "mount -t bpf bpf /sys/fs/bpf")
-        #expect(try Self.judge("AF_XDP") { $0.xdpSocket = .fails("Address family not supported by protocol") }.level == .fail)
+        #expect(
+            try Self.judge("AF_XDP") { $0.xdpSocket = .fails("Address family not supported by protocol") }.level
+                == .fail)
     }
 
     @Test func lockedMemoryBindsOnlyWithoutPrivilege() throws {
@@ -116,10 +121,14 @@ import Testing
     @Test func stateDirectory() throws {
         #expect(try Self.judge("state directory") { $0.stateDirectory.isDirectory = false }.level == .fail)
         #expect(try Self.judge("state directory") { $0.stateDirectory.free = 1 << 20 }.level == .fail)
-        #expect(try Self.judge("state directory") { $0.stateDirectory.mode = 0o777 }.remedy == "chmod o-w /var/lib/heliostat")
+        #expect(
+            try Self.judge("state directory") { $0.stateDirectory.mode = 0o777 }.remedy
+                == "chmod o-w /var/lib/heliostat")
         #expect(try Self.judge("state directory") { $0.stateDirectory.exists = false }.level == .ok)
         #expect(
-            try Self.judge("state directory") { ($0.stateDirectory.exists, $0.stateDirectory.writable) = (false, false) }.level
+            try Self.judge("state directory") {
+                ($0.stateDirectory.exists, $0.stateDirectory.writable) = (false, false)
+            }.level
                 == .warn)
         #expect(try Self.judge("state directory") { $0.stateDirectory.writable = false }.level == .ok)
     }
@@ -128,7 +137,9 @@ import Testing
         let stopped = MachineFacts.API.unusable(CommandError("no API at /x", remedy: "start it"))
         #expect(try Self.judge("API") { $0.api = stopped } == .warn("no API at /x", "start it"))
         #expect(try Self.judge("dataplane") { $0.api = stopped }.level == .warn)
-        let apart = try Self.judge("dataplane") { $0.api = .answers(at: "/x", dataplaneConnected: false, reason: "no socket") }
+        let apart = try Self.judge("dataplane") {
+            $0.api = .answers(at: "/x", dataplaneConnected: false, reason: "no socket")
+        }
         #expect(apart.level == .fail)
         #expect(apart.detail == "not connected: no socket")
     }
@@ -136,7 +147,8 @@ import Testing
     @Test func textIsALineEachWithTheRemedyBelow() {
         #expect(
             DoctorCommand.text([
-                ("kernel", .ok("Linux 6.12.1")), ("BPF JIT", .warn("off", "turn it on")), ("AF_XDP", .fail("no sockets", "x")),
+                ("kernel", .ok("Linux 6.12.1")), ("BPF JIT", .warn("off", "turn it on")),
+                ("AF_XDP", .fail("no sockets", "x")),
             ]) == """
                 ok    kernel   Linux 6.12.1
                 warn  BPF JIT  off

@@ -14,7 +14,9 @@ import Testing
         """
 
     @Test func listIsAJSONArrayWhereStandardOutputIsNoTerminal() async throws {
-        try await ScriptedAPI.serving(["GET /v2.0/taas/tap_services": [Answer(200, #"{"tap_services":[\#(Self.service)]}"#)]]) { api in
+        try await ScriptedAPI.serving([
+            "GET /v2.0/taas/tap_services": [Answer(200, #"{"tap_services":[\#(Self.service)]}"#)]
+        ]) { api in
             let run = try await ProgramRun.heliostat(["service", "list", "--state-dir", api.state])
             #expect(run.status == 0)
             #expect(run.errors == "")
@@ -64,7 +66,7 @@ import Testing
             let byID = try await ProgramRun.heliostat(["service", "show", Self.serviceID, "--state-dir", api.state])
             let byName = try await ProgramRun.heliostat(["service", "show", "ids", "--state-dir", api.state])
             #expect(byID.output == byName.output)
-            #expect(byID.output.contains("\"tunnel_id\" : 15728641"))
+            #expect(byID.output.contains("\"tunnel_id\": 15728641"))
             let text = try await ProgramRun.heliostat(["service", "show", "ids", "--no-json", "--state-dir", api.state])
             #expect(
                 text.output == """
@@ -99,27 +101,33 @@ import Testing
     @Test func deleteLooksUpAllNamesBeforeItDeletesOne() async throws {
         try await ScriptedAPI.serving([
             "GET /v2.0/ports?name=web": [Answer(200, #"{"ports":[{"id":"a","name":"web"}]}"#)],
-            "GET /v2.0/ports?name=db": [Answer(200, #"{"ports":[]}"#), Answer(200, #"{"ports":[{"id":"b","name":"db"}]}"#)],
+            "GET /v2.0/ports?name=db": [
+                Answer(200, #"{"ports":[]}"#), Answer(200, #"{"ports":[{"id":"b","name":"db"}]}"#),
+            ],
             "DELETE /v2.0/ports/a": [Answer(204)], "DELETE /v2.0/ports/b": [Answer(204)],
         ]) { api in
             let none = try await ProgramRun.heliostat(["port", "delete", "web", "db", "--state-dir", api.state])
             #expect(none.status == 1)
             #expect(!api.requests.contains { $0.hasPrefix("DELETE") })
-            let both = try await ProgramRun.heliostat(["port", "delete", "web", "db", "--no-json", "--state-dir", api.state])
+            let both = try await ProgramRun.heliostat([
+                "port", "delete", "web", "db", "--no-json", "--state-dir", api.state,
+            ])
             #expect(both.output == "deleted port web (a)\ndeleted port db (b)\n")
             #expect(api.requests.suffix(2) == ["DELETE /v2.0/ports/a", "DELETE /v2.0/ports/b"])
         }
     }
 
     @Test func portCreateSendsTheBinding() async throws {
-        try await ScriptedAPI.serving(["POST /v2.0/ports": [Answer(201, #"{"port":{"id":"a","name":"web"}}"#)]]) { api in
+        try await ScriptedAPI.serving(["POST /v2.0/ports": [Answer(201, #"{"port":{"id":"a","name":"web"}}"#)]]) {
+            api in
             let run = try await ProgramRun.heliostat([
-                "port", "create", "web", "--interface", "veth0", "--capture", "span", "--side", "self", "--state-dir", api.state,
+                "port", "create", "web", "--interface", "veth0", "--capture", "span", "--side", "self", "--state-dir",
+                api.state,
             ])
             #expect(run.status == 0)
             #expect(
                 api.requests == [
-                    #"POST /v2.0/ports {"port":{"binding:profile":{"capture":"span","interface":"veth0","side":"self"},"name":"web"}}"#
+                    #"POST /v2.0/ports {"port": {"name": "web", "binding:profile": {"interface": "veth0", "capture": "span", "side": "self"}}}"#
                 ])
         }
     }
@@ -130,12 +138,16 @@ import Testing
             "GET /v2.0/ports?name=web": [Answer(200, #"{"ports":[\#(port)]}"#)],
             "PUT /v2.0/ports/a": [Answer(200, #"{"port":\#(port)}"#)],
         ]) { api in
-            _ = try await ProgramRun.heliostat(["port", "update", "web", "--interface", "veth7", "--state-dir", api.state])
+            _ = try await ProgramRun.heliostat([
+                "port", "update", "web", "--interface", "veth7", "--state-dir", api.state,
+            ])
             #expect(
                 api.requests.last
-                    == #"PUT /v2.0/ports/a {"port":{"binding:profile":{"capture":"span","interface":"veth7"}}}"#)
+                    == #"PUT /v2.0/ports/a {"port": {"binding:profile": {"interface": "veth7", "capture": "span"}}}"#)
             let nothing = try await ProgramRun.heliostat(["port", "update", "web", "--state-dir", api.state])
-            #expect(nothing.errors == "heliostat: nothing to change; 'heliostat port update --help' shows what can be given\n")
+            #expect(
+                nothing.errors
+                    == "heliostat: nothing to change; 'heliostat port update --help' shows what can be given\n")
         }
     }
 
@@ -152,16 +164,19 @@ import Testing
                 Answer(200, #"{"tap_flow":\#(flow)}"#), Answer(200, #"{"tap_flow":\#(active)}"#),
             ],
         ]) { api in
-            let create = ["flow", "create", "web-in", "--port", "web", "--service", "ids", "--direction", "in", "--state-dir", api.state]
+            let create = [
+                "flow", "create", "web-in", "--port", "web", "--service", "ids", "--direction", "in", "--state-dir",
+                api.state,
+            ]
             let run = try await ProgramRun.heliostat(create)
-            #expect(run.output.contains("\"status\" : \"ACTIVE\""))
+            #expect(run.output.contains("\"status\": \"ACTIVE\""))
             #expect(run.errors == "")
             #expect(
                 api.requests.contains(
-                    #"POST /v2.0/taas/tap_flows {"tap_flow":{"direction":"IN","name":"web-in","project_id":"acme","source_port":"p","tap_service_id":"s"}}"#
-                ))
+                    #"POST /v2.0/taas/tap_flows {"tap_flow": {"name": "web-in", "direction": "IN", "source_port": "p", "#
+                        + #""tap_service_id": "s", "project_id": "acme"}}"#))
             let unwaited = try await ProgramRun.heliostat(create + ["--no-wait"])
-            #expect(unwaited.output.contains("\"status\" : \"DOWN\""))
+            #expect(unwaited.output.contains("\"status\": \"DOWN\""))
         }
     }
 
@@ -181,7 +196,8 @@ import Testing
 
     @Test func messagesOfTheAPIComeOutInOneLine() async throws {
         let fault = #"{"NeutronError":{"type":"PortNotFound","message":"Port abc could not be found.","detail":""}}"#
-        let token = #"{"error":{"code":401,"title":"Unauthorized","message":"The request you have made requires authentication."}}"#
+        let token =
+            #"{"error":{"code":401,"title":"Unauthorized","message":"The request you have made requires authentication."}}"#
         try await ScriptedAPI.serving([
             "GET /v2.0/ports": [Answer(404, fault), Answer(401, token), Answer(502, "<html>")]
         ]) { api in
@@ -191,9 +207,12 @@ import Testing
             #expect(first.output == "")
             #expect(first.errors == "heliostat: Port abc could not be found.\n")
             let second = try await ProgramRun.heliostat(list)
-            #expect(second.errors.hasPrefix("heliostat: the API at \(api.state)/api.sock wants a valid token; give it with --token"))
+            #expect(
+                second.errors.hasPrefix(
+                    "heliostat: the API at \(api.state)/api.sock wants a valid token; give it with --token"))
             let third = try await ProgramRun.heliostat(list)
-            #expect(third.errors == "heliostat: \(api.state)/api.sock answered 502 and no JSON: is this Heliostat's API?\n")
+            #expect(
+                third.errors == "heliostat: \(api.state)/api.sock answered 502 and no JSON: is this Heliostat's API?\n")
         }
     }
 
@@ -207,14 +226,16 @@ import Testing
 
                 """)
         // Port 9 of this machine: nobody listens there.
-        let address = try await ProgramRun.heliostat(["flow", "list"], variables: ["HELIOSTAT_API": "http://127.0.0.1:9"])
+        let address = try await ProgramRun.heliostat(
+            ["flow", "list"], variables: ["HELIOSTAT_API": "http://127.0.0.1:9"])
         #expect(address.errors.hasPrefix("heliostat: no API at http://127.0.0.1:9 (Connection refused); start it"))
     }
 
     @Test(arguments: [
         ["service", "create", "x"], ["service", "create", "x", "--port", "a", "--to", "192.0.2.9"],
         ["service", "create", "x", "--to", "192.0.2.9", "--vni", "16777216"], ["flow", "create", "x"],
-        ["flow", "create", "x", "--port", "p", "--service", "s", "--direction", "up"], ["port", "lsit"], ["--api", "foo", "status"],
+        ["flow", "create", "x", "--port", "p", "--service", "s", "--direction", "up"], ["port", "lsit"],
+        ["--api", "foo", "status"],
     ])
     func commandLineThatMakesNoSenseEndsWith64(_ arguments: [String]) async throws {
         let run = try await ProgramRun.heliostat(arguments)

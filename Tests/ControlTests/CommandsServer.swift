@@ -34,7 +34,8 @@ final class ScriptedAPI: Sendable {
         asked.withLock { $0.append(body.isEmpty ? request : "\(request) \(body)") }
         return answers.withLock { answers in
             guard let list = answers[request], let first = list.first else {
-                return Answer(404, #"{"NeutronError":{"type":"HTTPNotFound","message":"unscripted: \#(request)","detail":""}}"#)
+                return Answer(
+                    404, #"{"NeutronError":{"type":"HTTPNotFound","message":"unscripted: \#(request)","detail":""}}"#)
             }
             if list.count > 1 { answers[request]?.removeFirst() }
             return first
@@ -42,7 +43,9 @@ final class ScriptedAPI: Sendable {
     }
 
     /// Serves `answers` while `work` runs.
-    static func serving(_ answers: [String: [Answer]], _ work: @Sendable (ScriptedAPI) async throws -> Void) async throws {
+    static func serving(_ answers: [String: [Answer]], _ work: @Sendable (ScriptedAPI) async throws -> Void)
+        async throws
+    {
         let state = FileManager.default.temporaryDirectory.path + "/hs-" + UUID().uuidString.prefix(8)
         try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: state) }

@@ -2,10 +2,10 @@
 // Whatever goes wrong on the way becomes one sentence.
 
 import AsyncHTTPClient
+package import ControlModel
 import Foundation
 import NIOCore
 import NIOHTTP1
-import NIOPosix
 
 /// A connection to the API.
 package struct APIClient: Sendable {
@@ -26,15 +26,15 @@ package struct APIClient: Sendable {
         }
     }
 
-    package func get(_ path: String, query: [(String, String)] = []) async throws(CommandError) -> JSONValue {
+    package func get(_ path: String, query: [(String, String)] = []) async throws(CommandError) -> JSON {
         try await send(.GET, path, query: query, body: nil)
     }
 
-    package func post(_ path: String, _ body: JSONValue) async throws(CommandError) -> JSONValue {
+    package func post(_ path: String, _ body: JSON) async throws(CommandError) -> JSON {
         try await send(.POST, path, body: body)
     }
 
-    package func put(_ path: String, _ body: JSONValue) async throws(CommandError) -> JSONValue {
+    package func put(_ path: String, _ body: JSON) async throws(CommandError) -> JSON {
         try await send(.PUT, path, body: body)
     }
 
@@ -44,10 +44,11 @@ package struct APIClient: Sendable {
 
     /// - Returns: the answer's JSON, null for an empty one.
     private func send(
-        _ method: HTTPMethod, _ path: String, query: [(String, String)] = [], body: JSONValue?
-    ) async throws(CommandError) -> JSONValue {
+        _ method: HTTPMethod, _ path: String, query: [(String, String)] = [], body: JSON?
+    ) async throws(CommandError) -> JSON {
         guard let url = endpoint.url(path + Self.encode(query)) else {
-            throw CommandError("'\(endpoint.name)' cannot be used as the path of a socket; say another with --state-dir")
+            throw CommandError(
+                "'\(endpoint.name)' cannot be used as the path of a socket; say another with --state-dir")
         }
         var request = HTTPClientRequest(url: url)
         request.method = method
@@ -56,7 +57,7 @@ package struct APIClient: Sendable {
         if let token = endpoint.token { request.headers.add(name: "X-Auth-Token", value: token) }
         if let body {
             request.headers.add(name: "Content-Type", value: "application/json")
-            request.body = .bytes(ByteBuffer(string: body.text(pretty: false)))
+            request.body = .bytes(ByteBuffer(string: body.text))
         }
         let status: Int
         let data: Data
@@ -70,8 +71,8 @@ package struct APIClient: Sendable {
         return try interpret(status, data)
     }
 
-    private func interpret(_ status: Int, _ data: Data) throws(CommandError) -> JSONValue {
-        let value = data.isEmpty ? JSONValue.null : try? JSONValue(parsing: data)
+    private func interpret(_ status: Int, _ data: Data) throws(CommandError) -> JSON {
+        let value = data.isEmpty ? JSON.null : try? JSON(parsing: data)
         if (200..<300).contains(status), let value { return value }
         if status == 401 {
             throw CommandError(
@@ -81,16 +82,17 @@ package struct APIClient: Sendable {
                 status: status)
         }
         guard let message = value.flatMap(Self.fault) else {
-            throw CommandError("\(endpoint.name) answered \(status) and no JSON: is this Heliostat's API?", status: status)
+            throw CommandError(
+                "\(endpoint.name) answered \(status) and no JSON: is this Heliostat's API?", status: status)
         }
         throw CommandError(message, status: status)
     }
 
     /// The message of a fault body: an object with one member, `NeutronError` or another, that has the message.
-    private static func fault(_ body: JSONValue) -> String? {
-        guard let fault = body.members.values.first else { return nil }
-        guard let message = fault["message"].text ?? fault.text else { return nil }
-        let detail = fault["detail"].text ?? ""
+    private static func fault(_ body: JSON) -> String? {
+        guard let fault = body.members.first?.value else { return nil }
+        guard let message = fault["message"].string ?? fault.string else { return nil }
+        let detail = fault["detail"].string ?? ""
         return detail.isEmpty ? message : "\(message) (\(detail))"
     }
 
@@ -98,7 +100,8 @@ package struct APIClient: Sendable {
         let start = "start it with 'heliostat serve', or say where it is with --state-dir or --api"
         switch (endpoint.location, (error as? IOError)?.errnoCode) {
         case (.socket(let path), EACCES), (.socket(let path), EPERM):
-            return CommandError("you may not use \(path)", remedy: "run this as root or as a member of group 'heliostat'")
+            return CommandError(
+                "you may not use \(path)", remedy: "run this as root or as a member of group 'heliostat'")
         case (.socket(let path), ENOENT):
             return CommandError("no API at \(path) (no such socket)", remedy: start)
         case (.socket(let path), ECONNREFUSED):
@@ -106,7 +109,8 @@ package struct APIClient: Sendable {
         default:
             if let error = error as? HTTPClientError, error == .deadlineExceeded || error == .readTimeout {
                 return CommandError(
-                    "the API at \(endpoint.name) did not answer within 30 seconds", remedy: "see the log of 'heliostat serve'")
+                    "the API at \(endpoint.name) did not answer within 30 seconds",
+                    remedy: "see the log of 'heliostat serve'")
             }
             return CommandError("no API at \(endpoint.name) (\(Self.reason(error)))", remedy: start)
         }
@@ -115,8 +119,6 @@ package struct APIClient: Sendable {
     private static func reason(_ error: any Error) -> String {
         switch error {
         case let error as IOError: String(cString: strerror(error.errnoCode))
-        case let error as NIOConnectionError:
-            error.connectionErrors.first.map { reason($0.error) } ?? "cannot resolve '\(error.host)'"
         case let error as HTTPClientError: error.shortDescription
         default: "\(error)"
         }

@@ -33,9 +33,12 @@ extension DoctorCheck {
     static func kernel(_ facts: MachineFacts) -> Finding {
         let release = facts.kernelRelease
         guard let version = version(release) else {
-            return .warn("'\(release)' is no version that this program can read", "Heliostat needs Linux 5.8, better 6.6")
+            return .warn(
+                "'\(release)' is no version that this program can read", "Heliostat needs Linux 5.8, better 6.6")
         }
-        if version < (5, 8) { return .fail("Linux \(release) has no BPF ring buffers", "boot Linux 5.8 or later, better 6.6") }
+        if version < (5, 8) {
+            return .fail("Linux \(release) has no BPF ring buffers", "boot Linux 5.8 or later, better 6.6")
+        }
         if version < (6, 6) { return .warn("Linux \(release) has no tcx; clsact is used", "boot Linux 6.6 or later") }
         return .ok("Linux \(release)")
     }
@@ -43,7 +46,9 @@ extension DoctorCheck {
     /// The flags of /proc/cpuinfo that x86-64-v3 stands for; abm is LZCNT.
     static func cpu(_ facts: MachineFacts) -> Finding {
         guard facts.architecture == "x86_64" else { return .ok(facts.architecture) }
-        let missing = ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"].filter { !facts.cpuFlags.contains($0) }
+        let missing = ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"].filter {
+            !facts.cpuFlags.contains($0)
+        }
         if missing.isEmpty { return .ok("x86-64-v3 (avx2, bmi2, movbe)") }
         return .fail(
             "x86-64 without \(missing.joined(separator: ", "))",
@@ -55,7 +60,9 @@ extension DoctorCheck {
         case .works: .ok("the kernel loads our programs")
         case .unknown(let reason): .warn("not checked: \(reason)", asRoot)
         case .fails(let reason):
-            .fail("the kernel refuses a BPF program: \(reason)", "use a kernel with CONFIG_BPF_SYSCALL and no lockdown of BPF")
+            .fail(
+                "the kernel refuses a BPF program: \(reason)",
+                "use a kernel with CONFIG_BPF_SYSCALL and no lockdown of BPF")
         }
     }
 
@@ -104,7 +111,9 @@ extension DoctorCheck {
     static func lockedMemory(_ facts: MachineFacts) -> Finding {
         guard let limit = facts.lockedMemory else { return .ok("not limited") }
         if facts.isRoot || facts.capabilities & ipcLock != 0 { return .ok("the limit does not bind (CAP_IPC_LOCK)") }
-        if case .runs(_, true) = facts.dataplane { return .ok("the limit does not bind (heliostat-dataplane's capabilities)") }
+        if case .runs(_, true) = facts.dataplane {
+            return .ok("the limit does not bind (heliostat-dataplane's capabilities)")
+        }
         if limit >= 256 << 20 { return .ok(Quantity.bytes(limit)) }
         return .warn(
             "limited to \(Quantity.bytes(limit)); UMEM needs more without CAP_IPC_LOCK",
@@ -165,7 +174,8 @@ extension DoctorCheck {
         }
         if !directory.writable {
             if facts.isMirroring { return .ok("\(path), in use by 'heliostat serve'") }
-            return .warn("you may not write \(path)", "start 'heliostat serve' as root, or name another with --state-dir")
+            return .warn(
+                "you may not write \(path)", "start 'heliostat serve' as root, or name another with --state-dir")
         }
         return .ok("\(path), \(Quantity.bytes(directory.free)) free")
     }

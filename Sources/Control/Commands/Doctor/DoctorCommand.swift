@@ -1,6 +1,7 @@
 // `heliostat doctor`: facts, then judgements, then one line each, with the remedy under those that need one.
 
 package import ArgumentParser
+import ControlModel
 import Foundation
 
 /// `heliostat doctor`
@@ -25,7 +26,7 @@ package struct DoctorCommand: AsyncParsableCommand {
             endpoint: try globals.endpoint(environment: environment))
         let findings = DoctorCheck.all.map { ($0.name, $0.judge(facts)) }
         let output = Output(json: globals.json == true)
-        output.write(output.json ? Self.json(findings).text(pretty: true) + "\n" : Self.text(findings))
+        output.write(output.json ? Self.json(findings).prettyText + "\n" : Self.text(findings))
         if findings.contains(where: { $0.1.level == .fail }) { throw ExitCode(1) }
     }
 
@@ -35,7 +36,8 @@ package struct DoctorCommand: AsyncParsableCommand {
         var text = ""
         for (name, finding) in findings {
             let level = finding.level.rawValue + String(repeating: " ", count: 6 - finding.level.rawValue.count)
-            text += level + name + String(repeating: " ", count: width - name.count + 2) + printable(finding.detail) + "\n"
+            text +=
+                level + name + String(repeating: " ", count: width - name.count + 2) + printable(finding.detail) + "\n"
             if let remedy = finding.remedy {
                 text += String(repeating: " ", count: 6 + width + 2) + "-> " + printable(remedy) + "\n"
             }
@@ -47,12 +49,12 @@ package struct DoctorCommand: AsyncParsableCommand {
             + " (\(findings.count - failed - warned) ok, \(warned) warn, \(failed) FAIL).\n"
     }
 
-    static func json(_ findings: [(String, Finding)]) -> JSONValue {
+    static func json(_ findings: [(String, Finding)]) -> JSON {
         .array(
             findings.map { name, finding in
                 [
                     "check": .string(name), "level": .string(finding.level.rawValue.lowercased()),
-                    "detail": .string(finding.detail), "remedy": finding.remedy.map(JSONValue.string) ?? .null,
+                    "detail": .string(finding.detail), "remedy": finding.remedy.map(JSON.string) ?? .null,
                 ]
             })
     }

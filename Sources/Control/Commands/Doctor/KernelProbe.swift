@@ -79,9 +79,10 @@ enum KernelProbe {
 
     /// Whether a file carries capabilities (getxattr of `security.capability`).
     static func hasCapabilities(_ path: String) -> Bool {
-        typealias GetExtendedAttribute = @convention(c) (
-            UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeMutableRawPointer?, Int
-        ) -> Int
+        typealias GetExtendedAttribute =
+            @convention(c) (
+                UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeMutableRawPointer?, Int
+            ) -> Int
         guard let symbol = dlsym(nil, "getxattr") else { return false }
         return unsafeBitCast(symbol, to: GetExtendedAttribute.self)(path, "security.capability", nil, 0) > 0
     }

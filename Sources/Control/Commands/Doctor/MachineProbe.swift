@@ -1,5 +1,6 @@
 // Gathers the facts of `heliostat doctor` from /proc, /sys, the kernel, the file system and the API. Changes nothing.
 
+import ControlModel
 import Foundation
 
 /// Reads the machine.
@@ -54,7 +55,8 @@ enum MachineProbe {
     private static func dataplane() -> MachineFacts.Dataplane {
         let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         let beside = URL(fileURLWithPath: own).deletingLastPathComponent().path
-        let directories = [beside] + (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
+        let directories =
+            [beside] + (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
         let paths = directories.map { $0 + "/heliostat-dataplane" }
         guard let path = paths.first(where: { access($0, X_OK) == 0 }) else { return .missing }
         let process = Process()
@@ -81,10 +83,12 @@ enum MachineProbe {
     private static func directory(_ path: String) -> MachineFacts.StateDirectory {
         var directory = MachineFacts.StateDirectory()
         directory.path = path
-        var status = stat()
-        directory.exists = stat(path, &status) == 0
-        directory.isDirectory = status.st_mode & S_IFMT == S_IFDIR
-        directory.mode = status.st_mode & 0o7777
+        let real = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        if let attributes = try? FileManager.default.attributesOfItem(atPath: real) {
+            directory.exists = true
+            directory.isDirectory = attributes[.type] as? FileAttributeType == .typeDirectory
+            directory.mode = (attributes[.posixPermissions] as? NSNumber)?.uint32Value ?? 0
+        }
         // Where it is not there, the nearest parent says whether it can be made, and on which file system.
         var nearest = URL(fileURLWithPath: path)
         while access(nearest.path, F_OK) != 0, nearest.path != "/" { nearest.deleteLastPathComponent() }
@@ -99,8 +103,8 @@ enum MachineProbe {
             return try await APIClient.with(endpoint) { api in
                 let dataplane = try await api.get("/v2.0/heliostat/status")["status"]["dataplane"]
                 return .answers(
-                    at: endpoint.name, dataplaneConnected: dataplane["connected"].flag == true,
-                    reason: dataplane["reason"].text ?? "")
+                    at: endpoint.name, dataplaneConnected: dataplane["connected"].bool == true,
+                    reason: dataplane["reason"].string ?? "")
             }
         } catch {
             return .unusable(error as? CommandError ?? CommandError("\(error)"))

@@ -1,5 +1,6 @@
 // Counters become rates between two readings that are of the same epoch.
 
+package import ControlModel
 import Foundation
 
 /// Frames and bytes per second of each tap flow, from the last two readings.
@@ -10,7 +11,7 @@ package struct Rates: Sendable {
     }
 
     private struct Reading {
-        let epoch: JSONValue
+        let epoch: JSON
         let time: Date
         let flows: [String: (frames: UInt64, bytes: UInt64)]
     }
@@ -24,11 +25,11 @@ package struct Rates: Sendable {
     package subscript(id: String) -> Rate? { rates[id] }
 
     /// Takes a reading in. One with the time of the last (the control process polls on its own) changes nothing.
-    package mutating func take(_ statistics: JSONValue) {
-        guard let time = statistics["updated_at"].text.flatMap(Self.date) else { return }
+    package mutating func take(_ statistics: JSON) {
+        guard let time = statistics["updated_at"].string.flatMap(Self.date) else { return }
         var flows: [String: (frames: UInt64, bytes: UInt64)] = [:]
         for flow in statistics["tap_flows"].items {
-            guard let id = flow["id"].text, let frames = flow["frames"].count, let bytes = flow["bytes"].count else {
+            guard let id = flow["id"].string, let frames = flow["frames"].count, let bytes = flow["bytes"].count else {
                 continue
             }
             flows[id] = (frames, bytes)

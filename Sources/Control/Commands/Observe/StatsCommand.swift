@@ -1,6 +1,7 @@
 // `heliostat stats`: the counters. Once, or every second until interrupted.
 
 package import ArgumentParser
+import ControlModel
 
 /// `heliostat stats`
 package struct StatsCommand: AsyncParsableCommand {
@@ -28,12 +29,11 @@ package struct StatsCommand: AsyncParsableCommand {
             repeat {
                 let statistics = try await api.get("/v2.0/heliostat/statistics")["statistics"]
                 if output.json {
-                    output.write(statistics.text(pretty: !watch) + "\n")
+                    output.write((watch ? statistics.text : statistics.prettyText) + "\n")
                 } else {
                     rates.take(statistics)
-                    let names = await Names.of([.service], api)
                     // Home, and erase what is below: the terminal's scrollback stays as it was.
-                    let text = StatisticsText.text(statistics, names: names, rates: watch ? rates : nil)
+                    let text = StatisticsText.text(statistics, rates: watch ? rates : nil)
                     output.write(watch ? "\u{1B}[H\u{1B}[J" + text : text)
                 }
                 if watch { try await Task.sleep(for: .seconds(1)) }

@@ -1,6 +1,7 @@
 // `heliostat status`: what the control process serves and what its dataplane really runs.
 
 package import ArgumentParser
+package import ControlModel
 
 /// `heliostat status`
 package struct StatusCommand: AsyncParsableCommand {
@@ -17,7 +18,7 @@ package struct StatusCommand: AsyncParsableCommand {
         try await globals.withAPI { api in
             let status = try await api.get("/v2.0/heliostat/status")["status"]
             if output.json {
-                output.write(status.text(pretty: true) + "\n")
+                output.write(status.prettyText + "\n")
             } else {
                 output.write(Self.text(status, names: await Names.of([.port, .service, .flow], api)))
             }
@@ -25,10 +26,10 @@ package struct StatusCommand: AsyncParsableCommand {
     }
 
     /// The status for people: a heading, then one table each of ports, destinations and taps.
-    package static func text(_ status: JSONValue, names: Names) -> String {
+    package static func text(_ status: JSON, names: Names) -> String {
         let dataplane = status["dataplane"]
         let running = dataplane["status"]
-        let connected = dataplane["connected"].flag == true
+        let connected = dataplane["connected"].bool == true
         let reason = display(dataplane["reason"])
         var heading = [
             ("host", display(status["host"])), ("version", display(status["version"])),
@@ -36,19 +37,26 @@ package struct StatusCommand: AsyncParsableCommand {
         ]
         if running != .null {
             heading.append(
-                ("", "version \(display(running["version"])), pid \(display(running["pid"])), program "
-                    + (running["generation"] == .null ? "none yet" : display(running["generation"]))))
+                (
+                    "",
+                    "version \(display(running["version"])), pid \(display(running["pid"])), program "
+                        + (running["generation"] == .null ? "none yet" : display(running["generation"]))
+                ))
         }
         var tables = [Table.pairs(heading)]
         tables.append(
-            table(["PORT", "INTERFACE", "STATE", "CAPTURE", "HOOK", "SIDE", "MTU", "REASON"], running["ports"].items) { port in
+            table(["PORT", "INTERFACE", "STATE", "CAPTURE", "HOOK", "SIDE", "MTU", "REASON"], running["ports"].items) {
+                port in
                 [
-                    names.name(port["id"]), display(port["interface"]), display(port["state"]), display(port["capture"]),
+                    names.name(port["id"]), display(port["interface"]), display(port["state"]),
+                    display(port["capture"]),
                     hook(port), display(port["side"]), display(port["mtu"]), display(port["reason"]),
                 ]
             })
         tables.append(
-            table(["DESTINATION", "STATE", "UPLINK", "SOURCE", "NEXT HOP", "MTU", "REASON"], running["destinations"].items) {
+            table(
+                ["DESTINATION", "STATE", "UPLINK", "SOURCE", "NEXT HOP", "MTU", "REASON"], running["destinations"].items
+            ) {
                 [
                     names.name($0["id"]), display($0["state"]), display($0["uplink"]), display($0["source"]),
                     display($0["next_hop"]), display($0["mtu"]), display($0["reason"]),
@@ -61,14 +69,14 @@ package struct StatusCommand: AsyncParsableCommand {
         return tables.filter { !$0.isEmpty }.joined(separator: "\n")
     }
 
-    private static func hook(_ port: JSONValue) -> String {
+    private static func hook(_ port: JSON) -> String {
         var words = [display(port["hook"])]
-        if let zeroCopy = port["zero_copy"].flag { words.append(zeroCopy ? "zero-copy" : "copy") }
+        if let zeroCopy = port["zero_copy"].bool { words.append(zeroCopy ? "zero-copy" : "copy") }
         if let queues = port["queues"].count { words.append("\(queues) queue\(queues == 1 ? "" : "s")") }
         return words.filter { !$0.isEmpty }.joined(separator: ", ")
     }
 
-    private static func table(_ titles: [String], _ items: [JSONValue], _ cells: (JSONValue) -> [String]) -> String {
+    private static func table(_ titles: [String], _ items: [JSON], _ cells: (JSON) -> [String]) -> String {
         if items.isEmpty { return "" }
         var table = Table(titles, right: ["MTU"])
         for item in items { table.add(cells(item)) }

@@ -2,6 +2,7 @@
 // The root command declares the same group, so that each option may stand before or after the command's name.
 
 package import ArgumentParser
+import ControlModel
 import Foundation
 
 /// `--state-dir`, `--api`, `--token`, `--json`.

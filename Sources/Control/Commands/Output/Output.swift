@@ -1,6 +1,7 @@
 // The last step of a command: what it found, on standard output, as a table or as JSON. Nothing else goes there,
 // so that a script can read it; remarks go to standard error.
 
+package import ControlModel
 import Foundation
 
 /// Prints answers.
@@ -10,17 +11,19 @@ package struct Output: Sendable {
     package init(json: Bool) { self.json = json }
 
     /// A list: a table, or a JSON array.
-    package func list<R: CommandResource>(_ objects: [JSONValue], of resource: R.Type, names: Names) {
-        write(json ? JSONValue.array(objects).text(pretty: true) + "\n" : Self.table(objects, of: resource, names: names))
+    package func list<R: CommandResource>(_ objects: [JSON], of resource: R.Type, names: Names) {
+        write(json ? JSON.array(objects).prettyText + "\n" : Self.table(objects, of: resource, names: names))
     }
 
     /// One object: its attributes, or a JSON object.
-    package func object(_ object: JSONValue, of kind: ResourceKind) {
-        write(json ? object.text(pretty: true) + "\n" : Self.attributes(object, of: kind))
+    package func object(_ object: JSON, of kind: ResourceKind) {
+        write(json ? object.prettyText + "\n" : Self.attributes(object, of: kind))
     }
 
-    package static func table<R: CommandResource>(_ objects: [JSONValue], of resource: R.Type, names: Names) -> String {
-        if objects.isEmpty { return "no \(R.kind.title)s; 'heliostat \(R.kind.noun) create --help' says how to make one\n" }
+    package static func table<R: CommandResource>(_ objects: [JSON], of resource: R.Type, names: Names) -> String {
+        if objects.isEmpty {
+            return "no \(R.kind.title)s; 'heliostat \(R.kind.noun) create --help' says how to make one\n"
+        }
         var table = Table(R.columns.map(\.title))
         for object in objects.sorted(by: { display($0["name"]) < display($1["name"]) }) {
             table.add(R.columns.map { $0.value(object, names) })
@@ -28,11 +31,11 @@ package struct Output: Sendable {
         return table.text
     }
 
-    package static func attributes(_ object: JSONValue, of kind: ResourceKind) -> String {
-        let members = object.members
+    package static func attributes(_ object: JSON, of kind: ResourceKind) -> String {
+        let all = object.members.map(\.name)
         // Every project id comes under both of its names (the older is tenant_id); people need it once.
-        let rest = members.keys.filter { !kind.attributes.contains($0) && $0 != "tenant_id" }.sorted()
-        let keys = kind.attributes.filter { members[$0] != nil } + rest
+        let rest = all.filter { !kind.attributes.contains($0) && $0 != "tenant_id" }.sorted()
+        let keys = kind.attributes.filter(all.contains) + rest
         return Table.pairs(keys.map { ($0, display(object[$0])) })
     }
 

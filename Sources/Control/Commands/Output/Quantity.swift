@@ -1,5 +1,6 @@
 // Counters for people: three digits and a decimal prefix. JSON has the exact numbers.
 
+import ControlModel
 import Foundation
 
 /// Numbers as a table shows them.

@@ -1,5 +1,7 @@
 // Aligned columns for a terminal. Nothing is cut: a long cell makes its column wide.
 
+package import ControlModel
+
 /// Rows of text under titles.
 package struct Table: Sendable {
     package enum Alignment: Sendable { case left, right }
@@ -38,7 +40,8 @@ package struct Table: Sendable {
     package static func pairs(_ pairs: [(String, String)]) -> String {
         let width = pairs.map(\.0.count).max() ?? 0
         return pairs.map { name, value in
-            name + String(repeating: " ", count: width - name.count + 2) + (value.isEmpty ? "-" : printable(value)) + "\n"
+            name + String(repeating: " ", count: width - name.count + 2) + (value.isEmpty ? "-" : printable(value))
+                + "\n"
         }.joined()
     }
 }
@@ -56,16 +59,14 @@ package func printable(_ text: String) -> String {
 }
 
 /// A JSON value in a cell: lists joined by commas, objects as `key=value`, nothing for null.
-package func display(_ value: JSONValue) -> String {
+package func display(_ value: JSON) -> String {
     switch value {
     case .null: ""
     case .bool(let flag): flag ? "yes" : "no"
     case .integer(let number): String(number)
-    case .unsigned(let number): String(number)
-    case .real(let number): String(number)
+    case .number(let number): String(number)
     case .string(let text): text
     case .array(let items): items.map(display).joined(separator: ", ")
-    case .object(let members):
-        members.sorted { $0.key < $1.key }.map { "\($0.key)=\(display($0.value))" }.joined(separator: " ")
+    case .object(let object): object.members.map { "\($0.name)=\(display($0.value))" }.joined(separator: " ")
     }
 }

@@ -1,6 +1,8 @@
 // `heliostat service create NAME --to ADDRESS`: host, port and tap service for a bare collector, in this order.
 // The API has no transaction over several resources; when a later step fails, what was made is deleted again.
 
+package import ControlModel
+
 /// A tap service on a collector that Heliostat does not run on.
 package struct CollectorService: Sendable {
     package let name: String
@@ -8,18 +10,18 @@ package struct CollectorService: Sendable {
     package let address: String
     package let project: String?
     /// Further attributes of the tap service.
-    package let attributes: [String: JSONValue]
+    package let attributes: JSON.Object
 
     /// Makes what is missing, and returns the tap service.
     ///
     /// - Throws: `CommandError` of the step that failed; says what was deleted again, or what could not be.
-    package func create(_ api: APIClient) async throws(CommandError) -> JSONValue {
-        var made: [(kind: ResourceKind, object: JSONValue)] = []
+    package func create(_ api: APIClient) async throws(CommandError) -> JSON {
+        var made: [(kind: ResourceKind, object: JSON)] = []
         do {
             let host = try await host(api, &made)
             let port = try await port(api, on: host, &made)
             return try await api.create(
-                .service, attributes.merging(placement(on: port, project: project)) { given, _ in given })
+                .service, attributes.completed(by: placement(on: port, project: project)))
         } catch {
             throw await undo(made, api, after: error)
         }
@@ -27,16 +29,16 @@ package struct CollectorService: Sendable {
 
     /// The collector with this address, else a new one.
     private func host(
-        _ api: APIClient, _ made: inout [(kind: ResourceKind, object: JSONValue)]
-    ) async throws(CommandError) -> JSONValue {
+        _ api: APIClient, _ made: inout [(kind: ResourceKind, object: JSON)]
+    ) async throws(CommandError) -> JSON {
         let hosts = try await api.list(.host)
         if let host = hosts.first(where: { $0["tunnel_addresses"].items.contains(.string(address)) }) {
-            if host["heliostat"].flag != true { return host }
+            if host["heliostat"].bool != true { return host }
             throw CommandError(
                 "\(address) is host '\(display(host["name"]))', which runs Heliostat; create the service on a port of it, "
                     + "with --port")
         }
-        let taken = hosts.contains { $0["name"].text == name }
+        let taken = hosts.contains { $0["name"].string == name }
         let host = try await api.create(
             .host,
             [
@@ -49,14 +51,14 @@ package struct CollectorService: Sendable {
 
     /// The collector's port of this name, left by an earlier service, else a new one.
     private func port(
-        _ api: APIClient, on host: JSONValue, _ made: inout [(kind: ResourceKind, object: JSONValue)]
-    ) async throws(CommandError) -> JSONValue {
+        _ api: APIClient, on host: JSON, _ made: inout [(kind: ResourceKind, object: JSON)]
+    ) async throws(CommandError) -> JSON {
         let same = try await api.list(.port, query: [("name", name)]).first { port in
-            port["name"].text == name && port["binding:host_id"] == host["name"]
-                && (project == nil || port["project_id"].text == project)
+            port["name"].string == name && port["binding:host_id"] == host["name"]
+                && (project == nil || port["project_id"].string == project)
         }
         if let same { return same }
-        var attributes: [String: JSONValue] = ["name": .string(name), "binding:host_id": host["name"]]
+        var attributes: JSON.Object = ["name": .string(name), "binding:host_id": host["name"]]
         if let project { attributes["project_id"] = .string(project) }
         let port = try await api.create(.port, attributes)
         made.append((.port, port))
@@ -64,12 +66,12 @@ package struct CollectorService: Sendable {
     }
 
     private func undo(
-        _ made: [(kind: ResourceKind, object: JSONValue)], _ api: APIClient, after cause: CommandError
+        _ made: [(kind: ResourceKind, object: JSON)], _ api: APIClient, after cause: CommandError
     ) async -> CommandError {
         var undone: [String] = []
         var left: [String] = []
         for (kind, object) in made.reversed() {
-            let id = object["id"].text ?? ""
+            let id = object["id"].string ?? ""
             let what = "\(kind.title) '\(display(object["name"]))'"
             do {
                 try await api.delete(kind, id: id)

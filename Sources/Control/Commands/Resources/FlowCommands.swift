@@ -1,6 +1,7 @@
 // `heliostat flow`: which frames are copied, and to which tap service.
 
 package import ArgumentParser
+import ControlModel
 
 /// `heliostat flow`
 package struct FlowCommand: AsyncParsableCommand {
@@ -55,7 +56,7 @@ package struct CreateFlowCommand: AsyncParsableCommand {
     package mutating func run() async throws {
         let output = globals.output
         let (port, service, noWait) = (port, service, noWait)
-        var attributes: [String: JSONValue] = [
+        var attributes: JSON.Object = [
             "name": .string(name), "direction": .string(direction.rawValue.uppercased()),
         ]
         if let description { attributes["description"] = .string(description) }
@@ -63,7 +64,9 @@ package struct CreateFlowCommand: AsyncParsableCommand {
             let service = try await api.find(.service, service)
             attributes["source_port"] = .string(try await api.id(.port, port))
             attributes["tap_service_id"] = service["id"]
-            if let project = service["project_id"].text, !project.isEmpty { attributes["project_id"] = .string(project) }
+            if let project = service["project_id"].string, !project.isEmpty {
+                attributes["project_id"] = .string(project)
+            }
             var flow = try await api.create(.flow, attributes)
             if !noWait { flow = try await api.settled(flow) }
             output.object(flow, of: .flow)
@@ -71,8 +74,8 @@ package struct CreateFlowCommand: AsyncParsableCommand {
         }
     }
 
-    static func remark(_ flow: JSONValue) -> String {
-        let reason = flow["status_reason"].text ?? ""
+    static func remark(_ flow: JSON) -> String {
+        let reason = flow["status_reason"].string ?? ""
         return "tap flow '\(display(flow["name"]))' is \(display(flow["status"]))"
             + (reason.isEmpty ? "; 'heliostat status' shows what the dataplane does" : ": \(reason)")
     }
@@ -80,12 +83,12 @@ package struct CreateFlowCommand: AsyncParsableCommand {
 
 extension APIClient {
     /// The tap flow as soon as it is no longer DOWN, or as it is after 3 seconds.
-    func settled(_ created: JSONValue) async throws -> JSONValue {
+    func settled(_ created: JSON) async throws -> JSON {
         var flow = created
         let end = ContinuousClock.now + .seconds(3)
         while flow["status"] == "DOWN", ContinuousClock.now < end {
             try await Task.sleep(for: .milliseconds(50))
-            guard let now = try await object(.flow, id: created["id"].text ?? "") else {
+            guard let now = try await object(.flow, id: created["id"].string ?? "") else {
                 throw CommandError("tap flow '\(display(created["name"]))' was deleted while it was being set up")
             }
             flow = now

@@ -1,6 +1,7 @@
 // `heliostat host`: where ports are. A host either runs Heliostat, or is a bare collector that ends the tunnel itself.
 
 package import ArgumentParser
+import ControlModel
 
 /// `heliostat host`
 package struct HostCommand: AsyncParsableCommand {
@@ -39,8 +40,8 @@ package struct CreateHostCommand: AsyncParsableCommand {
     package init() {}
 
     package mutating func run() async throws {
-        let attributes: [String: JSONValue] = [
-            "name": .string(name), "tunnel_addresses": .array(address.map(JSONValue.string)),
+        let attributes: JSON.Object = [
+            "name": .string(name), "tunnel_addresses": .array(address.map(JSON.string)),
             "heliostat": .bool(heliostat),
         ]
         let output = globals.output
@@ -59,7 +60,9 @@ package struct UpdateHostCommand: AsyncParsableCommand {
     @Argument(help: "Name or id.")
     package var host: String
 
-    @Option(help: ArgumentHelp("Address at which its tunnels end, instead of those it has; may be repeated.", valueName: "address"))
+    @Option(
+        help: ArgumentHelp(
+            "Address at which its tunnels end, instead of those it has; may be repeated.", valueName: "address"))
     package var address: [String] = []
 
     @OptionGroup package var globals: GlobalOptions
@@ -68,8 +71,8 @@ package struct UpdateHostCommand: AsyncParsableCommand {
 
     package mutating func run() async throws {
         let (host, output) = (host, globals.output)
-        var attributes: [String: JSONValue] = [:]
-        if !address.isEmpty { attributes["tunnel_addresses"] = .array(address.map(JSONValue.string)) }
+        var attributes: JSON.Object = [:]
+        if !address.isEmpty { attributes["tunnel_addresses"] = .array(address.map(JSON.string)) }
         try requireChange(attributes, "heliostat host update")
         try await globals.withAPI { api in
             output.object(try await api.update(.host, id: try await api.id(.host, host), attributes), of: .host)

@@ -1,7 +1,7 @@
 // `heliostat port`: the inventory. Which kernel interface of which host a port is, is the administrator's to say.
 
 package import ArgumentParser
-import MirrorProgram
+import ControlModel
 
 /// `heliostat port`
 package struct PortCommand: AsyncParsableCommand {
@@ -20,7 +20,9 @@ package struct PortBindingOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Linux interface that the port is.", valueName: "name"))
     package var interface: String?
 
-    @Option(help: ArgumentHelp("Host that has the port, by name or id (default with --interface: this host).", valueName: "host"))
+    @Option(
+        help: ArgumentHelp(
+            "Host that has the port, by name or id (default with --interface: this host).", valueName: "host"))
     package var host: String?
 
     @Option(help: ArgumentHelp("MAC address; the port is captured only while the interface has it.", valueName: "mac"))
@@ -46,8 +48,8 @@ package struct PortBindingOptions: ParsableArguments {
     /// The attributes that were given. The API binds a port with an interface and no host to its own host.
     ///
     /// - Parameter current: the profile that the port has; what is not given is kept.
-    func attributes(_ api: APIClient, current: [String: JSONValue] = [:]) async throws(CommandError) -> [String: JSONValue] {
-        var attributes: [String: JSONValue] = [:]
+    func attributes(_ api: APIClient, current: JSON.Object = [:]) async throws(CommandError) -> JSON.Object {
+        var attributes: JSON.Object = [:]
         var profile = current
         if let interface { profile["interface"] = .string(interface) }
         if let capture { profile["capture"] = .string(capture.rawValue) }
@@ -83,8 +85,8 @@ package struct CreatePortCommand: AsyncParsableCommand {
     package mutating func run() async throws {
         let (name, binding, project, output) = (name, binding, project, globals.output)
         try await globals.withAPI { api in
-            var attributes = try await binding.attributes(api)
-            attributes["name"] = .string(name)
+            var attributes: JSON.Object = ["name": .string(name)]
+            attributes = attributes.completed(by: try await binding.attributes(api))
             if let project { attributes["project_id"] = .string(project) }
             if let mac = binding.mac { attributes["mac_address"] = .string(mac) }
             output.object(try await api.create(.port, attributes), of: .port)
@@ -114,15 +116,17 @@ package struct UpdatePortCommand: AsyncParsableCommand {
         let (port, name, binding, output) = (port, name, binding, globals.output)
         try await globals.withAPI { api in
             let found = try await api.find(.port, port)
-            var attributes = try await binding.attributes(api, current: found["binding:profile"].members)
+            var attributes = try await binding.attributes(api, current: found["binding:profile"].object ?? [:])
             if let name { attributes["name"] = .string(name) }
             try requireChange(attributes, "heliostat port update")
-            output.object(try await api.update(.port, id: found["id"].text ?? "", attributes), of: .port)
+            output.object(try await api.update(.port, id: found["id"].string ?? "", attributes), of: .port)
         }
     }
 }
 
 /// Refuses an update that changes nothing, before it is sent.
-func requireChange(_ attributes: [String: JSONValue], _ command: String) throws(CommandError) {
-    if attributes.isEmpty { throw CommandError("nothing to change", remedy: "'\(command) --help' shows what can be given") }
+func requireChange(_ attributes: JSON.Object, _ command: String) throws(CommandError) {
+    if attributes.members.isEmpty {
+        throw CommandError("nothing to change", remedy: "'\(command) --help' shows what can be given")
+    }
 }

@@ -1,5 +1,7 @@
 // What the commands common to all kinds (`list`, `show`, `delete`) need to know of one.
 
+package import ControlModel
+
 /// A kind of object as a type, so that one generic command serves all.
 package protocol CommandResource: Sendable {
     static var kind: ResourceKind { get }
@@ -11,9 +13,9 @@ package protocol CommandResource: Sendable {
 /// One column of a list.
 package struct Column: Sendable {
     package let title: String
-    package let value: @Sendable (JSONValue, Names) -> String
+    package let value: @Sendable (JSON, Names) -> String
 
-    package init(_ title: String, _ value: @escaping @Sendable (JSONValue, Names) -> String) {
+    package init(_ title: String, _ value: @escaping @Sendable (JSON, Names) -> String) {
         self.title = title
         self.value = value
     }
@@ -59,6 +61,6 @@ package enum HostResource: CommandResource {
     package static let references: [ResourceKind] = []
     package static let columns = [
         Column("NAME", "name"), Column("ID", "id"), Column("ADDRESSES", "tunnel_addresses"),
-        Column("KIND") { host, _ in host["heliostat"].flag == true ? "heliostat" : "collector" },
+        Column("KIND") { host, _ in host["heliostat"].bool == true ? "heliostat" : "collector" },
     ]
 }

@@ -2,6 +2,7 @@
 // for a collector that Heliostat does not run on.
 
 package import ArgumentParser
+import ControlModel
 
 /// `heliostat service`
 package struct ServiceCommand: AsyncParsableCommand {
@@ -57,19 +58,19 @@ package struct CreateServiceCommand: AsyncParsableCommand {
     }
 
     package mutating func run() async throws {
-        var attributes: [String: JSONValue] = ["name": .string(name)]
+        var attributes: JSON.Object = ["name": .string(name)]
         if let description { attributes["description"] = .string(description) }
         if let vni { attributes["tunnel_id"] = .integer(Int64(vni)) }
         let (name, port, to, project, output) = (name, port, to, project, globals.output)
         try await globals.withAPI { api in
-            let service: JSONValue
+            let service: JSON
             if let to {
                 service = try await CollectorService(name: name, address: to, project: project, attributes: attributes)
                     .create(api)
             } else {
                 let port = try await api.find(.port, port ?? "")
                 service = try await api.create(
-                    .service, attributes.merging(placement(on: port, project: project)) { given, _ in given })
+                    .service, attributes.completed(by: placement(on: port, project: project)))
             }
             output.object(service, of: .service)
         }
@@ -77,9 +78,9 @@ package struct CreateServiceCommand: AsyncParsableCommand {
 }
 
 /// The attributes that put a tap service on a port: also its project, since both must belong to the same.
-func placement(on port: JSONValue, project: String?) -> [String: JSONValue] {
-    var attributes = ["port_id": port["id"]]
-    let owner = project ?? port["project_id"].text ?? ""
+func placement(on port: JSON, project: String?) -> JSON.Object {
+    var attributes: JSON.Object = ["port_id": port["id"]]
+    let owner = project ?? port["project_id"].string ?? ""
     if !owner.isEmpty { attributes["project_id"] = .string(owner) }
     return attributes
 }
@@ -115,8 +116,8 @@ package struct UpdateServiceCommand: AsyncParsableCommand {
 }
 
 /// The attributes of an update that were given.
-func textAttributes(name: String?, description: String?) -> [String: JSONValue] {
-    var attributes: [String: JSONValue] = [:]
+func textAttributes(name: String?, description: String?) -> JSON.Object {
+    var attributes: JSON.Object = [:]
     if let name { attributes["name"] = .string(name) }
     if let description { attributes["description"] = .string(description) }
     return attributes
