@@ -14,8 +14,7 @@ public struct ServeCommand: AsyncParsableCommand {
             user 'heliostat'. Stopping or killing it leaves the dataplane running.
             """)
 
-    @Option(help: ArgumentHelp("Where everything is kept (HELIOSTAT_STATE_DIR; default /var/lib/heliostat).", valueName: "dir"))
-    var stateDir: String?
+    @OptionGroup var location: StateDirectoryOption
 
     @Option(help: ArgumentHelp("TCP address of the API, or none (default 127.0.0.1:9696).", valueName: "host:port"))
     var listen: String?
@@ -55,7 +54,7 @@ public struct ServeCommand: AsyncParsableCommand {
         if let directory = ProcessInfo.processInfo.environment["HELIOSTAT_STATE_DIR"], !directory.isEmpty {
             settings.stateDirectory = directory
         }
-        if let stateDir { settings.stateDirectory = stateDir }
+        if let directory = location.explicit { settings.stateDirectory = directory }
         if let listen { settings.listenText = listen }
         if let host { settings.host = host }
         if let dataplane { settings.setDataplane(dataplane) }

@@ -1,7 +1,7 @@
 // The state directory of the control process: who owns it, and that only one serves it.
 // Before: ServeCommand. After: the store, the token and the sockets in it.
 
-import Glibc
+import Foundation
 
 /// Files below the state directory.
 struct ServeStateDirectory: Sendable {
@@ -27,8 +27,8 @@ struct ServeStateDirectory: Sendable {
                 throw failure("cannot make the state directory \(path)")
             }
         }
-        var information = stat()
-        guard stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR else {
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue else {
             throw ServeError("the state directory \(path) is not a directory")
         }
         if access(path, R_OK | W_OK | X_OK) != 0 { throw failure("cannot use the state directory \(path)") }
@@ -42,7 +42,7 @@ struct ServeStateDirectory: Sendable {
     /// - Returns: the lock's descriptor, never closed.
     /// - Throws: `ServeError` naming the process that has it.
     func takeLock() throws(ServeError) -> Int32 {
-        let file = Glibc.open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o640)
+        let file = Foundation.open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o640)
         if file < 0 { throw failure("cannot open \(lock)") }
         if flock(file, LOCK_EX | LOCK_NB) != 0 {
             if errno != EWOULDBLOCK { throw failure("cannot lock \(lock)") }
@@ -65,10 +65,13 @@ struct ServeStateDirectory: Sendable {
     func hand(to user: ServeUser) throws(ServeError) {
         if chown(path, 0, user.group) != 0 || chmod(path, 0o1770) != 0 { throw failure("cannot hand \(path) to \(user.name)") }
         for file in [store, store + "-wal", store + "-shm", token, lock] {
-            var information = stat()
-            if lstat(file, &information) != 0 { continue }
+            // Of the file itself, not of what a link points to.
+            guard let attributes = try? FileManager.default.attributesOfItem(atPath: file) else { continue }
+            let number = { (key: FileAttributeKey) in (attributes[key] as? NSNumber)?.intValue }
             // Only what an earlier start as root left: a plain file of root's with one name.
-            guard information.st_mode & S_IFMT == S_IFREG, information.st_nlink == 1, information.st_uid == 0 else { continue }
+            guard attributes[.type] as? FileAttributeType == .typeRegular, number(.referenceCount) == 1,
+                number(.ownerAccountID) == 0
+            else { continue }
             if lchown(file, user.id, user.group) != 0 { throw failure("cannot hand \(file) to \(user.name)") }
         }
     }
