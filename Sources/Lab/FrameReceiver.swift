@@ -46,6 +46,9 @@ public final class FrameReceiver: Sendable {
     /// What has arrived so far.
     public var report: ReceiveReport { live.withLock { $0 } }
 
+    /// Number of frames that have arrived so far; cheaper to ask for than the whole report.
+    public var count: UInt64 { live.withLock { $0.frames } }
+
     /// Waits until what arrived satisfies a condition.
     ///
     /// - Returns: whether it came in time.
