@@ -1,4 +1,5 @@
 /* What Swift cannot say of the kernel's interface: included by the one module map of this folder. */
 #pragma once
+#include "lab.h"
 #include "record.h"
 #include "worker.h"
