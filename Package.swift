@@ -57,7 +57,8 @@ let package = Package(
             swiftSettings: base),
 
         // The way of an intent.
-        .target(name: "ControlModel", dependencies: ["MirrorProgram"], path: "Sources/Control/Model", swiftSettings: base),
+        .target(
+            name: "ControlModel", dependencies: ["MirrorProgram"], path: "Sources/Control/Model", swiftSettings: base),
         .target(
             name: "ControlStore",
             dependencies: ["ControlModel", .product(name: "GRDB", package: "GRDB.swift")],
