@@ -8,15 +8,19 @@ public struct DataplaneStatistics: Codable, Hashable, Sendable {
     public var time: Double
     public var taps: [TapStatistics]
     public var destinations: [DestinationStatistics]
+    /// Drops of frames that no running tap can be found for, by `DropReason.name`.
+    public var strays: [String: UInt64]
     public var umem: UMEMStatistics
 
     public init(
-        epoch: String, time: Double, taps: [TapStatistics], destinations: [DestinationStatistics], umem: UMEMStatistics
+        epoch: String, time: Double, taps: [TapStatistics], destinations: [DestinationStatistics],
+        strays: [String: UInt64], umem: UMEMStatistics
     ) {
         self.epoch = epoch
         self.time = time
         self.taps = taps
         self.destinations = destinations
+        self.strays = strays
         self.umem = umem
     }
 }

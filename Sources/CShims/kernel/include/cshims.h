@@ -1,3 +1,4 @@
 /* What Swift cannot say of the kernel's interface: included by the one module map of this folder. */
 #pragma once
 #include "record.h"
+#include "worker.h"
