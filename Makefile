@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint bench install uninstall clean
+.PHONY: help setup build demo test lint format bench install uninstall clean
 
 # What a Debian machine needs beside the Swift toolchain, to build and to run the tests.
 PACKAGES := libxdp-dev libbpf-dev libnuma-dev libpcap-dev libsqlite3-dev linux-libc-dev libc6-dev libstdc++-12-dev \
@@ -43,6 +43,9 @@ test: setup build ## lint, disassembly check, unit tests, and the promises on re
 
 lint: ## swift-format and the plain checks of CONTRIBUTING.md
 	@$(AS_CALLER) Scripts/lint
+
+format: ## rewrite the Swift files as swift-format wants them
+	$(AS_CALLER) swift format --in-place --parallel --recursive Package.swift Sources Tests Plugins Benchmarks/Package.swift Benchmarks/Sources
 
 bench: ## benchmarks of the frame loop, as ratios
 	$(AS_CALLER) swift run -c release --package-path Benchmarks

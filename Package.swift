@@ -47,7 +47,8 @@ let package = Package(
         // The way of a frame.
         .target(name: "MirrorProgram", path: "Sources/FastPath/Program", swiftSettings: base),
         .target(
-            name: "FastPath", dependencies: ["CShims", "MirrorProgram"], path: "Sources/FastPath/Datapath", swiftSettings: hot),
+            name: "FastPath", dependencies: ["CShims", "MirrorProgram"], path: "Sources/FastPath/Datapath",
+            swiftSettings: hot),
         .target(
             name: "FastPathHost", dependencies: ["CShims", "CLibBPF", "MirrorProgram", "FastPath", log],
             path: "Sources/FastPath/Host", swiftSettings: base, plugins: ["CompileBPF"]),

@@ -60,12 +60,12 @@ struct ControlProtocolTests {
         let stats = DataplaneStatistics(
             epoch: "e1", time: 1.5, taps: [.init(id: "t", frames: 2, bytes: 128, truncated: 0, drops: [:])],
             destinations: [.init(id: "ids", offered: 3, frames: 2, bytes: 128, truncated: 1, drops: drops)],
-            umem: .init(chunks: 8, free: 4, fill: 2, receive: 1, transmit: 1))
+            strays: ["unknown_generation": 4], umem: .init(chunks: 8, free: 4, fill: 2, receive: 1, transmit: 1))
         let text = """
             {"stats":{"destinations":[{"bytes":128,"drops":{"capture_ring_full":0,"exceeds_mtu":0,"malformed":0,\
             "neighbour_unresolved":0,"no_route":0,"receive_ring_full":0,"tx_ring_full":0,"umem_exhausted":0,\
-            "unknown_generation":0,"uplink_down":0},"frames":2,"id":"ids","offered":3,"truncated":1}],"epoch":"e1",\
-            "taps":[{"bytes":128,"drops":{},"frames":2,"id":"t","truncated":0}],"time":1.5,\
+            "unknown_generation":0,"unsegmentable":0,"uplink_down":0},"frames":2,"id":"ids","offered":3,"truncated":1}],"epoch":"e1",\
+            "strays":{"unknown_generation":4},"taps":[{"bytes":128,"drops":{},"frames":2,"id":"t","truncated":0}],"time":1.5,\
             "umem":{"chunks":8,"fill":2,"free":4,"receive":1,"transmit":1}}}
             """
         #expect(try encoded(DataplaneReply(stats: stats)) == text)
