@@ -45,7 +45,8 @@ let package = Package(
             name: "CLibBPF", path: "Sources/CShims/libbpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
 
         // The way of a frame.
-        .target(name: "MirrorProgram", path: "Sources/FastPath/Program", swiftSettings: base),
+        .target(
+            name: "MirrorProgram", path: "Sources/FastPath/Program", exclude: ["README.md"], swiftSettings: base),
         .target(
             name: "FastPath", dependencies: ["CShims", "MirrorProgram"], path: "Sources/FastPath/Datapath",
             swiftSettings: hot),
