@@ -45,7 +45,7 @@ lint: ## swift-format and the plain checks of CONTRIBUTING.md
 	@$(AS_CALLER) Scripts/lint
 
 format: ## rewrite the Swift files as swift-format wants them
-	$(AS_CALLER) swift format --in-place --parallel --recursive Package.swift Sources Tests Plugins Benchmarks/Package.swift Benchmarks/Sources
+	@$(AS_CALLER) Scripts/format
 
 bench: ## benchmarks of the frame loop, as ratios
 	$(AS_CALLER) swift run -c release --package-path Benchmarks
