@@ -6,10 +6,12 @@
 #include <linux/sockios.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 
 enum {
     /* linux/bpf.h since 6.6: the attach types of tcx, and the place in front of everybody else's programs. */
@@ -52,3 +54,7 @@ static const unsigned long long hs_xdp_fill_offset = XDP_UMEM_PGOFF_FILL_RING;
 static const unsigned long long hs_xdp_completion_offset = XDP_UMEM_PGOFF_COMPLETION_RING;
 static const unsigned long long hs_xdp_receive_offset = XDP_PGOFF_RX_RING;
 static const unsigned long long hs_xdp_transmit_offset = XDP_PGOFF_TX_RING;
+
+/* Only declared with _GNU_SOURCE, which the importer does not define. */
+int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+int pthread_setname_np(pthread_t thread, const char *name);

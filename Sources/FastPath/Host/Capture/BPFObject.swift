@@ -7,7 +7,6 @@ import Glibc
 /// One BPF object file with its maps.
 final class BPFObject {
     let raw: OpaquePointer
-    private let image: [UInt8]
     private let log: UnsafeMutableBufferPointer<CChar>
 
     /// - Parameters:
@@ -15,8 +14,8 @@ final class BPFObject {
     ///   - base64: the object file, as the plugin embeds it.
     init(_ name: String, base64: String) throws(HostError) {
         libbpf_set_print(nil)  // what fails is in errors of ours, once
-        image = Base64.decode(base64)
-        log = .allocate(capacity: 1 << 16)
+        let image = Base64.decode(base64)
+        let log = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 1 << 16)
         log.initialize(repeating: 0)
         var options = bpf_object_open_opts()
         options.sz = MemoryLayout<bpf_object_open_opts>.size
@@ -31,6 +30,7 @@ final class BPFObject {
             throw .system("cannot open the BPF object '\(name)'")
         }
         raw = opened
+        self.log = log
     }
 
     deinit {
@@ -68,7 +68,7 @@ final class BPFObject {
     /// Offset of each `const volatile` variable in .rodata, and the section's size, from the object's BTF.
     func constants() throws(HostError) -> (offsets: [String: Int], size: Int) {
         let types = bpf_object__btf(raw)
-        let section = btf__find_by_name_kind(types, ".rodata", UInt32(BTF_KIND_DATASEC))
+        let section = btf__find_by_name_kind(types, ".rodata", datasec)
         guard section > 0, let type = btf__type_by_id(types, UInt32(section)) else {
             throw HostError("the BPF object has no constants")
         }
@@ -107,3 +107,6 @@ enum Base64 {
         }
     }
 }
+
+/// BTF_KIND_DATASEC (linux/btf.h), which the header says twice.
+private let datasec: UInt32 = 15

@@ -32,7 +32,7 @@ package final class CaptureEntries {
         let map = try Descriptor("cannot make the map of a program's capture points") {
             bpf_map_create(
                 BPF_MAP_TYPE_PERCPU_ARRAY, "hs_captures", 4, UInt32(MemoryLayout<hs_capture>.size),
-                UInt32(HS_SLOTS.rawValue * 2), nil)
+                UInt32(HS_SLOTS * 2), nil)
         }
         self.map = map
         for (point, bits) in taps {

@@ -5,7 +5,7 @@
 // information each time: 32 ms. The instructions that it leaves behind are final but for the descriptor of .rodata, so
 // a load of our own changes that one and takes 6 ms.
 import CLibBPF
-import CShims
+package import CShims
 import Glibc
 
 /// The capture program and the maps that all attachments share.

@@ -8,14 +8,15 @@ import MirrorProgram
 /// A program under one generation number. Depends on nothing that changes in the kernel.
 final class Generation {
     let number: UInt32
-    let program: MirrorProgram
+    /// Its own number changes when the same program is applied under another one.
+    var program: MirrorProgram
     /// Slot of each port by id.
     let slots: [String: Int]
     let selection: Selection
     let entries: CaptureEntries
     /// Taps and destinations that a frame lost at a capture point was meant for.
     let losers: [CapturePoint: (taps: [String], destinations: Set<String>)]
-    /// Every ring has passed these positions: no record of the generation before is left. Nil before the switch.
+    /// Where the rings stood when the entries were put in place: past these no record of the generation before is left.
     var switchPositions: [UInt]?
 
     init(

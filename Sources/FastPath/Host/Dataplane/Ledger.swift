@@ -65,7 +65,12 @@ final class Ledger {
 }
 
 extension Dictionary<String, Ledger.Account> {
-    fileprivate mutating func block(_ id: String) -> CounterBlock { self[id, default: Ledger.Account()].block }
+    fileprivate mutating func block(_ id: String) -> CounterBlock {
+        if let known = self[id] { return known.block }
+        let account = Ledger.Account()
+        self[id] = account
+        return account.block
+    }
 
     fileprivate mutating func retain(_ ids: Set<String>) {
         for (id, account) in self where !ids.contains(id) {

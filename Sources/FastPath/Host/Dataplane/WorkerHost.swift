@@ -30,8 +30,8 @@ final class WorkerHost {
         guard let umem = UMEM(chunkCount: Self.chunkCount) else {
             throw HostError("cannot map \(Self.chunkCount * UMEM.chunkSize >> 20) MiB for frames; free some memory")
         }
-        epoll = try Descriptor("cannot make the worker's epoll set") { epoll_create1(Int32(EPOLL_CLOEXEC.rawValue)) }
-        bell = try Descriptor("cannot make the worker's bell") { eventfd(0, Int32(EFD_CLOEXEC.rawValue | EFD_NONBLOCK.rawValue)) }
+        epoll = try Descriptor("cannot make the worker's epoll set") { epoll_create1(Int32(EPOLL_CLOEXEC)) }
+        bell = try Descriptor("cannot make the worker's bell") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
         area = XSKSocket.Area(base: umem.base, bytes: umem.byteCount, chunkSize: UMEM.chunkSize)
         let table = ForwardingTable(
             serial: 1, current: Selection(generation: 0, ports: []), destinations: [], uplinks: [], spans: [])
@@ -49,7 +49,7 @@ final class WorkerHost {
             { context in
                 pthread_setname_np(pthread_self(), "hs-worker")
                 // Copies yield to those whose frames they are.
-                setpriority(PRIO_PROCESS, 0, 5)
+                setpriority(Int32(PRIO_PROCESS.rawValue), 0, 5)
                 Unmanaged<WorkerThread>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
             }, Unmanaged.passRetained(thread).toOpaque())

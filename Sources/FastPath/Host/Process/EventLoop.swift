@@ -31,7 +31,7 @@ package final class EventLoop {
     private var running = false
 
     package init() throws(HostError) {
-        epoll = try Descriptor("cannot make an epoll set") { epoll_create1(Int32(EPOLL_CLOEXEC.rawValue)) }
+        epoll = try Descriptor("cannot make an epoll set") { epoll_create1(Int32(EPOLL_CLOEXEC)) }
     }
 
     /// Calls back whenever `descriptor` can be read, or with `writable` whenever it can be written.

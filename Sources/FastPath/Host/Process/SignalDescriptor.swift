@@ -13,7 +13,7 @@ package final class SignalDescriptor {
         sigemptyset(&set)
         for signal in signals { sigaddset(&set, signal) }
         pthread_sigmask(SIG_BLOCK, &set, nil)
-        descriptor = try Descriptor("cannot follow signals") { signalfd(-1, &set, Int32(SFD_CLOEXEC.rawValue)) }
+        descriptor = try Descriptor("cannot follow signals") { signalfd(-1, &set, Int32(SFD_CLOEXEC)) }
     }
 
     /// The next signal; waits for one.

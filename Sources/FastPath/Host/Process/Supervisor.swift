@@ -2,7 +2,7 @@
 // kernel objects nor frames, so that it has nothing to die of itself.
 import CShims
 import Glibc
-import Logging
+package import Logging
 
 /// `heliostat-dataplane --supervise`.
 package struct Supervisor {
