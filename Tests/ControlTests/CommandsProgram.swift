@@ -1,0 +1,31 @@
+// The built program `heliostat`, run as an operator's script runs it.
+
+import Foundation
+
+/// One run of the program.
+struct ProgramRun: Sendable {
+    let status: Int32
+    let output: String
+    let errors: String
+
+    /// Runs the program that was built beside these tests, with nothing of ours in its environment but `variables`.
+    static func heliostat(_ arguments: [String], variables: [String: String] = [:]) async throws -> ProgramRun {
+        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        // `swift test` runs the tests' own program, or loads their library into one of the toolchain's.
+        let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? tests
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: bundle).deletingLastPathComponent().appending(path: "heliostat")
+        process.arguments = arguments
+        let path = ProcessInfo.processInfo.environment.filter { ["PATH", "LD_LIBRARY_PATH"].contains($0.key) }
+        process.environment = path.merging(variables) { _, given in given }
+        let (output, errors) = (Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        async let text = Task.detached { output.fileHandleForReading.readDataToEndOfFile() }.value
+        async let complaint = Task.detached { errors.fileHandleForReading.readDataToEndOfFile() }.value
+        let (out, err) = await (String(decoding: text, as: UTF8.self), String(decoding: complaint, as: UTF8.self))
+        process.waitUntilExit()
+        return ProgramRun(status: process.terminationStatus, output: out, errors: err)
+    }
+}
