@@ -119,8 +119,8 @@ public final class Namespace: Sendable {
         return !stat.contains(") Z ")
     }
 
-    /// Deletes what dead processes of the lab have left.
-    private static func sweep() {
+    /// Deletes what dead processes of the lab have left; the first namespace of a process does so by itself.
+    public static func sweep() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         for name in names where name.hasPrefix(prefix) {
             let owner = name.dropFirst(prefix.count).split(separator: "-").first.flatMap { pid_t($0) }

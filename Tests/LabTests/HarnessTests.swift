@@ -3,13 +3,6 @@ import Foundation
 import Lab
 import Testing
 
-extension Trait where Self == ConditionTrait {
-    /// Runs where namespaces can be made; elsewhere the test is skipped with the reason.
-    static var onNamespaces: Self {
-        .enabled(if: Requirements.missing == nil, "SKIPPED: \(Requirements.missing ?? "")")
-    }
-}
-
 /// Two namespaces with a veth between them.
 private final class Wire {
     let left: Namespace
@@ -40,8 +33,8 @@ private func frames(_ stream: FrameStream, _ sequences: [UInt64]) -> [[UInt8]] {
     }
 }
 
-@Suite(.serialized) struct HarnessTests {
-    @Test(.onNamespaces) func plantedFaultsAreCaught() throws {
+@Suite(.serialized, .onNamespaces, .oneLabAtATime) struct HarnessTests {
+    @Test func plantedFaultsAreCaught() throws {
         let wire = try Wire()
         let stream = try FrameStream(id: 7, from: left, to: right, lengths: [128])
         let receiver = try FrameReceiver(in: wire.right, interface: "eth0", streams: [stream])
@@ -70,7 +63,7 @@ private func frames(_ stream: FrameStream, _ sequences: [UInt64]) -> [[UInt8]] {
         #expect(check.lost(of: honest) == 0)
     }
 
-    @Test(.onNamespaces) func aCorruptLabelIsALossAndAStranger() throws {
+    @Test func aCorruptLabelIsALossAndAStranger() throws {
         let wire = try Wire()
         let stream = try FrameStream(id: 7, from: left, to: right, lengths: [128])
         let receiver = try FrameReceiver(in: wire.right, interface: "eth0", streams: [stream])
@@ -84,7 +77,7 @@ private func frames(_ stream: FrameStream, _ sequences: [UInt64]) -> [[UInt8]] {
         #expect(report.otherFrames == 1)
     }
 
-    @Test(.onNamespaces, arguments: [false, true])
+    @Test(arguments: [false, true])
     func countsAreTheKernels(moving: Bool) throws {
         let wire = try Wire(mtu: 9018)
         let stream = try FrameStream(
@@ -113,7 +106,7 @@ private func frames(_ stream: FrameStream, _ sequences: [UInt64]) -> [[UInt8]] {
     }
 
     /// Every kind of frame arrives as it was sent, tags in their places; the kernel drops tagged frames under 20 bytes.
-    @Test(.onNamespaces) func everyKindOfFrameIsItsOwnWitness() throws {
+    @Test func everyKindOfFrameIsItsOwnWitness() throws {
         let wire = try Wire(mtu: 9018)
         typealias Tag = FrameStream.Tag
         let streams = [
@@ -139,7 +132,7 @@ private func frames(_ stream: FrameStream, _ sequences: [UInt64]) -> [[UInt8]] {
     }
 
     /// The independent decapsulator works without Heliostat: a VXLAN frame made by hand arrives behind it, byte for byte.
-    @Test(.onNamespaces) func theKernelTakesOffAHandMadeVXLANHeader() throws {
+    @Test func theKernelTakesOffAHandMadeVXLANHeader() throws {
         try TappedPair.with { lab in
             let stream = try FrameStream(id: 2, from: TappedPair.macOfA, to: TappedPair.macOfB, lengths: [60 + 40])
             let receiver = try FrameReceiver(in: lab.monitor, interface: TappedPair.vxlan, streams: [stream])
@@ -166,5 +159,44 @@ private func frames(_ stream: FrameStream, _ sequences: [UInt64]) -> [[UInt8]] {
             // The device counts behind the Ethernet header.
             #expect(count.receivedBytes == UInt64(inner.count) - 14)
         }
+    }
+
+    /// The judge of TCP streams accepts a wire's stream and sees super-frames and checksums left to hardware for what they are.
+    @Test(arguments: [false, true]) func tcpWitnessKnowsWireFrames(offloads: Bool) throws {
+        let wire = try Wire()
+        try wire.left.ip("address add 10.0.0.1/24 dev eth0")
+        try wire.right.ip("address add 10.0.0.2/24 dev eth0")
+        for namespace in [wire.left, wire.right] {
+            try namespace.offloads(of: "eth0", ["tso": offloads, "gso": offloads, "tx": offloads])
+        }
+        let witness = TCPWitness(longest: 1514)
+        let receiver = try FrameReceiver(in: wire.right, interface: "eth0") { witness.take($0) }
+        let arrived = try TCPTransfer.run(
+            from: wire.left, to: wire.right, address: "10.0.0.2", bytes: 2_000_000, rate: 50e6)
+        #expect(arrived == 2_000_000)
+        _ = receiver.settle()
+        try receiver.stop()
+        let report = witness.report
+        let stream = report.streams.first { $0.key.destinationPort == 5001 }?.value
+        #expect(report.frames > 20)
+        if offloads {
+            #expect(report.malformed > 0)
+            #expect(report.largest > 1514)
+        } else {
+            #expect(report.malformed == 0, "\(report.firstFault ?? "")")
+            #expect(stream?.isComplete == true)
+            // SYN, the bytes, FIN.
+            #expect(stream?.length == 2_000_002)
+        }
+    }
+
+    /// What is left over when a process is killed goes with the next lab's start.
+    @Test func leftoversOfTheDeadAreSwept() throws {
+        let dead = try ChildProcess(["true"])
+        dead.wait(seconds: 5)
+        let name = "hs-lab-\(dead.pid)-1-left"
+        try ChildProcess.run(["ip", "netns", "add", name])
+        Namespace.sweep()
+        #expect(!FileManager.default.fileExists(atPath: "/run/netns/\(name)"))
     }
 }
