@@ -111,7 +111,7 @@ let package = Package(
             name: "ControlTests",
             dependencies: [
                 "ControlModel", "ControlStore", "ControlIdentity", "ControlAPI", "ControlReconcile", "ControlTelemetry",
-                "ControlCommands", "MirrorProgram",
+                "ControlCommands", "MirrorProgram", log,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
