@@ -15,7 +15,13 @@ final class FakeDataplane: Sendable {
         var epoch = "epoch-1"
     }
 
-    let state = Mutex(State())
+    private let state = Mutex(State())
+
+    var program: MirrorProgram? { state.withLock { $0.program } }
+    var applied: Int { state.withLock { $0.applied } }
+
+    func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
+
     private let listener: Int32
 
     init(path: String) {
@@ -35,7 +41,8 @@ final class FakeDataplane: Sendable {
             while true {
                 let client = accept(descriptor, nil, nil)
                 if client < 0 { return }
-                Thread.detachNewThread { FakeDataplane.serve(client) { self?.answer($0) } }
+                let fake = self
+                Thread.detachNewThread { FakeDataplane.serve(client) { [weak fake] in fake?.answer($0) } }
             }
         }
     }
@@ -69,7 +76,7 @@ final class FakeDataplane: Sendable {
             switch request {
             case .apply(let program):
                 if let refusal = state.refusal { return DataplaneReply(error: refusal) }
-                do {
+                do throws(ProgramError) {
                     try program.validate()
                 } catch { return DataplaneReply(error: error.description) }
                 state.program = program

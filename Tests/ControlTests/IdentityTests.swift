@@ -32,7 +32,8 @@ import Testing
     @Test func refusesAnEmptyToken() throws {
         let directory = try TemporaryDirectory()
         let path = directory.path + "/token"
-        FileManager.default.createFile(atPath: path, contents: Data("\n".utf8), attributes: [.posixPermissions: 0o600])
+        try Data("\n".utf8).write(to: URL(filePath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
         #expect(throws: IdentityError.self) { try AdministratorToken(file: path) }
     }
 

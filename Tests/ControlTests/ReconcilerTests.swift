@@ -29,7 +29,7 @@ import Testing
 
         /// Waits until `path`'s attribute has the value; gives how long that took.
         func wait(
-            _ path: String, _ name: String, _ attribute: String = "status", _ value: JSON
+            _ path: String, _ name: String, _ value: JSON, of attribute: String = "status"
         ) async throws -> Duration {
             let start = ContinuousClock.now
             while ContinuousClock.now - start < .seconds(20) {
@@ -51,15 +51,15 @@ import Testing
         let (flow, service) = ("taas/tap_flows/\(tap.flow)", "taas/tap_services/\(tap.service)")
         _ = try await system.wait(flow, "tap_flow", "ACTIVE")
         _ = try await system.wait(service, "tap_service", "ACTIVE")
-        let program = try #require(dataplane.state.withLock(\.program))
+        let program = try #require(dataplane.program)
         #expect(program.taps.map(\.id) == [tap.flow])
         #expect(program.generation > 0)
         #expect(api.telemetry.observation.isConnected)
 
         // Idle: nothing is applied again.
-        let applied = dataplane.state.withLock(\.applied)
+        let applied = dataplane.applied
         try await Task.sleep(for: .milliseconds(2500))
-        #expect(dataplane.state.withLock(\.applied) == applied)
+        #expect(dataplane.applied == applied)
         #expect(api.telemetry.observation.statistics?.taps.map(\.id) == [tap.flow])
 
         // A new flow on an idle system.
@@ -72,7 +72,7 @@ import Testing
         #expect(try await api.delete(service).status == 204)
         _ = try await system.wait(flow, "tap_flow", .null)
         _ = try await system.wait(service, "tap_service", .null)
-        let last = try #require(dataplane.state.withLock(\.program))
+        let last = try #require(dataplane.program)
         #expect(last.taps.isEmpty && last.destinations.isEmpty)
         #expect(last.generation > program.generation)
         #expect(try await api.store.list(["tunnel_id", "tap_flow"]).rows.isEmpty)
@@ -85,17 +85,17 @@ import Testing
         let tap = try await api.makeTap()
         let flow = "taas/tap_flows/\(tap.flow)"
         _ = try await system.wait(flow, "tap_flow", "ACTIVE")
-        let program = first.state.withLock(\.program)
+        let program = first.program
         first.stop()
         unlink(system.path)
-        first.state.withLock { $0.missing = ["gone"] }
+        first.change { $0.missing = ["gone"] }
         try await Task.sleep(for: .milliseconds(300))
         #expect(try await api.delete(flow).status == 204)
         let second = FakeDataplane(path: system.path + ".new")
-        second.state.withLock { $0.program = program }
+        second.change { $0.program = program }
         _ = rename(system.path + ".new", system.path)
         _ = try await system.wait(flow, "tap_flow", .null)
-        #expect(second.state.withLock(\.program)?.taps.isEmpty == true)
+        #expect(second.program?.taps.isEmpty == true)
     }
 
     @Test func silenceBringsItDownAndAnswersBringItBack() async throws {
@@ -111,10 +111,10 @@ import Testing
         #expect(!api.telemetry.observation.isConnected)
         let dataplane = FakeDataplane(path: system.path)
         _ = try await system.wait(flow, "tap_flow", "ACTIVE")
-        dataplane.state.withLock { $0.missing = ["veth0"] }
+        dataplane.change { $0.missing = ["veth0"] }
         _ = try await system.wait(flow, "tap_flow", "DOWN")
-        _ = try await system.wait(flow, "tap_flow", "status_reason", "its interface is missing")
-        dataplane.state.withLock { $0.missing = [] }
+        _ = try await system.wait(flow, "tap_flow", "its interface is missing", of: "status_reason")
+        dataplane.change { $0.missing = [] }
         _ = try await system.wait(flow, "tap_flow", "ACTIVE")
     }
 
@@ -129,19 +129,19 @@ import Testing
             ["tap_service_id": .string(loop), "source_port": .string(tap.source), "direction": "BOTH"])
         _ = try await system.wait("taas/tap_flows/\(bad)", "tap_flow", "ERROR")
         _ = try await system.wait("taas/tap_flows/\(tap.flow)", "tap_flow", "ACTIVE")
-        #expect(dataplane.state.withLock(\.program)?.taps.map(\.id) == [tap.flow])
+        #expect(dataplane.program?.taps.map(\.id) == [tap.flow])
     }
 
     @Test func refusalIsAnErrorThatHeals() async throws {
         let api = try await APIHarness()
         let system = System(api)
         let dataplane = FakeDataplane(path: system.path)
-        dataplane.state.withLock { $0.refusal = "no more room" }
+        dataplane.change { $0.refusal = "no more room" }
         let tap = try await api.makeTap()
         let flow = "taas/tap_flows/\(tap.flow)"
         _ = try await system.wait(flow, "tap_flow", "ERROR")
-        _ = try await system.wait(flow, "tap_flow", "status_reason", "the dataplane refused the program: no more room")
-        dataplane.state.withLock { $0.refusal = nil }
+        _ = try await system.wait(flow, "tap_flow", "the dataplane refused the program: no more room", of: "status_reason")
+        dataplane.change { $0.refusal = nil }
         _ = try await system.wait(flow, "tap_flow", "ACTIVE")
     }
 
@@ -149,10 +149,10 @@ import Testing
         let api = try await APIHarness()
         let system = System(api)
         let dataplane = FakeDataplane(path: system.path)
-        dataplane.state.withLock { $0.program = MirrorProgram(generation: 41, ports: [.init(id: "x", interface: "veth9")]) }
+        dataplane.change { $0.program = MirrorProgram(generation: 41, ports: [.init(id: "x", interface: "veth9")]) }
         let tap = try await api.makeTap()
         _ = try await system.wait("taas/tap_flows/\(tap.flow)", "tap_flow", "ACTIVE")
-        #expect(try #require(dataplane.state.withLock(\.program)).generation > 41)
+        #expect(try #require(dataplane.program).generation > 41)
     }
 
     @Test func aRestartFindsEverythingAndTouchesNothing() async throws {
@@ -164,11 +164,11 @@ import Testing
         system!.task.cancel()
         await system!.task.value
         system = nil
-        let applied = dataplane.state.withLock(\.applied)
+        let applied = dataplane.applied
         let again = System(api)
         while api.telemetry.observation.statisticsTime == nil { try await Task.sleep(for: .milliseconds(10)) }
         try await Task.sleep(for: .milliseconds(300))
-        #expect(dataplane.state.withLock(\.applied) == applied)
+        #expect(dataplane.applied == applied)
         #expect(try await api.get("taas/tap_flows/\(tap.flow)").object["tap_flow"]?.object?["status"] == "ACTIVE")
         again.task.cancel()
     }
