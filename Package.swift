@@ -45,9 +45,11 @@ let package = Package(
             name: "CLibBPF", path: "Sources/CShims/libbpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
 
         // The way of a frame.
-        .target(name: "MirrorProgram", path: "Sources/FastPath/Program", swiftSettings: base),
         .target(
-            name: "FastPath", dependencies: ["CShims"], path: "Sources/FastPath/Datapath", swiftSettings: hot),
+            name: "MirrorProgram", path: "Sources/FastPath/Program", exclude: ["README.md"], swiftSettings: base),
+        .target(
+            name: "FastPath", dependencies: ["CShims", "MirrorProgram"], path: "Sources/FastPath/Datapath",
+            swiftSettings: hot),
         .target(
             name: "FastPathHost", dependencies: ["CShims", "CLibBPF", "MirrorProgram", "FastPath", log],
             path: "Sources/FastPath/Host", swiftSettings: base, plugins: ["CompileBPF"]),
@@ -57,7 +59,8 @@ let package = Package(
             swiftSettings: base),
 
         // The way of an intent.
-        .target(name: "ControlModel", dependencies: ["MirrorProgram"], path: "Sources/Control/Model", swiftSettings: base),
+        .target(
+            name: "ControlModel", dependencies: ["MirrorProgram"], path: "Sources/Control/Model", swiftSettings: base),
         .target(
             name: "ControlStore",
             dependencies: ["ControlModel", .product(name: "GRDB", package: "GRDB.swift")],
@@ -105,7 +108,7 @@ let package = Package(
 
         .testTarget(name: "ImportTests", swiftSettings: base),
         .testTarget(name: "MirrorProgramTests", dependencies: ["MirrorProgram"], swiftSettings: base),
-        .testTarget(name: "FastPathTests", dependencies: ["FastPath", "CShims"], swiftSettings: base),
+        .testTarget(name: "FastPathTests", dependencies: ["FastPath", "MirrorProgram", "CShims"], swiftSettings: base),
         .testTarget(
             name: "FastPathHostTests", dependencies: ["FastPathHost", "FastPath", "MirrorProgram", "CShims"],
             swiftSettings: base),

@@ -8,15 +8,19 @@ public struct DataplaneStatistics: Codable, Hashable, Sendable {
     public var time: Double
     public var taps: [TapStatistics]
     public var destinations: [DestinationStatistics]
+    /// Drops of frames that no running tap can be found for, by `DropReason.name`.
+    public var strays: [String: UInt64]
     public var umem: UMEMStatistics
 
     public init(
-        epoch: String, time: Double, taps: [TapStatistics], destinations: [DestinationStatistics], umem: UMEMStatistics
+        epoch: String, time: Double, taps: [TapStatistics], destinations: [DestinationStatistics],
+        strays: [String: UInt64], umem: UMEMStatistics
     ) {
         self.epoch = epoch
         self.time = time
         self.taps = taps
         self.destinations = destinations
+        self.strays = strays
         self.umem = umem
     }
 }
@@ -53,7 +57,9 @@ public struct DestinationStatistics: Codable, Hashable, Sendable {
     /// By `DropReason.name`.
     public var drops: [String: UInt64]
 
-    public init(id: String, offered: UInt64, frames: UInt64, bytes: UInt64, truncated: UInt64, drops: [String: UInt64]) {
+    public init(
+        id: String, offered: UInt64, frames: UInt64, bytes: UInt64, truncated: UInt64, drops: [String: UInt64]
+    ) {
         self.id = id
         self.offered = offered
         self.frames = frames

@@ -14,6 +14,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case unknownGeneration
     /// Headers that a super-frame needs to be segmented, or a partial checksum to be completed, do not add up.
     case malformed
+    /// A super-frame of a kind that is not segmented here: tunnelled, SCTP, ESP or fragmented UDP.
+    case unsegmentable
     /// No route leads to the destination.
     case noRoute
     /// The next hop's link-layer address is not known; the kernel was asked to resolve it.
@@ -33,7 +35,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
 
     /// Number of reasons.
     @inlinable @inline(__always)
-    public static var count: Int { 10 }
+    public static var count: Int { 11 }
 
     /// The reason's name in statistics and in the API: lower case, words joined by `_`.
     public var name: String {
@@ -42,6 +44,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
         case .receiveRingFull: "receive_ring_full"
         case .unknownGeneration: "unknown_generation"
         case .malformed: "malformed"
+        case .unsegmentable: "unsegmentable"
         case .noRoute: "no_route"
         case .neighbourUnresolved: "neighbour_unresolved"
         case .uplinkDown: "uplink_down"

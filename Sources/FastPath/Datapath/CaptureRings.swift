@@ -1,0 +1,145 @@
+// The `tap` source: the capture rings of all CPUs, merged by time, so that an answer never leaves before its
+// question. Before it: CaptureRing.swift. After it: Mirror.swift, or Segmentation.swift for a super-frame.
+//
+// The capture program takes a record's time after it has reserved the record's room. So when the clock is read first
+// and the producer positions afterwards, every record up to that time (the horizon) can be seen; later ones wait for
+// the next turn. A head that is still being written may hide an earlier time: nothing is taken past it, for a
+// millisecond at most.
+import CShims
+import MirrorProgram
+
+/// Longest time for which a record that is not yet committed holds the others back, in ns.
+private var longestBusy: UInt64 { 1_000_000 }
+
+extension Worker {
+    /// Acts on up to `budget` records.
+    ///
+    /// - Returns: the number of records, or 1 while one is awaited.
+    @inline(__always)
+    mutating func takeCaptured(budget: Int) -> Int {
+        let horizon = hs_clock_tai()
+        for index in 0..<ringCount { rings[index].refresh() }
+        var taken = 0
+        var bytes = 0
+        while taken < budget && bytes < 1 << 18 {
+            var best = -1
+            var earliest = horizon
+            for index in 0..<ringCount {
+                let ring = rings + index
+                let head = ring.pointee.look()
+                if head == .record {
+                    ring.pointee.busySince = 0
+                    if ring.pointee.time <= earliest {
+                        earliest = ring.pointee.time
+                        best = index
+                    }
+                } else if head == .busy {
+                    if ring.pointee.busySince == 0 { ring.pointee.busySince = horizon }
+                    if horizon &- ring.pointee.busySince < longestBusy {
+                        releaseRings()
+                        return max(taken, 1)
+                    }
+                }
+            }
+            if best < 0 { break }
+            let ring = rings + best
+            bytes &+= Int(ring.pointee.record.captured)
+            take(ring.pointee.record, ring.pointee.bytes)
+            ring.pointee.pass()
+            taken &+= 1
+        }
+        if taken > 0 { releaseRings() }
+        return taken
+    }
+
+    @inline(__always)
+    private func releaseRings() {
+        for index in 0..<ringCount { rings[index].release() }
+    }
+
+    /// Acts on one record under the program that matched it.
+    @inline(__always)
+    private mutating func take(_ record: hs_record, _ bytes: UnsafeRawPointer) {
+        var slots = table.pointee.slots
+        if record.generation != table.pointee.generation {
+            slots = table.pointee.previousSlots
+            if record.generation != table.pointee.previousGeneration {
+                strays.drop(UInt64(max(record.gso_segments, 1)), index: DropReason.unknownGeneration.index)
+                return
+            }
+        }
+        let match = Match(slots[Int(record.slot) & Int(HS_SLOTS - 1)], taps: record.taps)
+        let captured = Int(record.captured)
+        guard captured >= 14 else {
+            match.drop(UInt64(max(record.gso_segments, 1)), .malformed, table.pointee.destinations)
+            return
+        }
+        let layers = Layers(bytes, captured)
+        let hash = FlowHash.symmetric(bytes, captured, layers)
+        if record.gso_size != 0 {
+            segment(record, bytes, layers, hash: hash, match)
+            return
+        }
+        var frame = WireFrame(head: bytes, headLength: 0, body: bytes, bodyLength: captured, hash: hash)
+        complete(record, bytes, layers, &frame)
+        if record.flags & UInt8(HS_VLAN.rawValue) != 0 {
+            scratch.copyMemory(from: bytes, byteCount: 12)
+            putTag(record)
+            frame.head = UnsafeRawPointer(scratch)
+            frame.headLength = 16
+            frame.body = bytes + 12
+            frame.bodyLength = captured &- 12
+            if frame.checksumAt >= 0 { frame.checksumAt &+= 4 }
+        }
+        mirror(frame, match)
+    }
+
+    /// Writes the tag that the kernel took out behind the MAC addresses in `scratch`.
+    @inline(__always)
+    func putTag(_ record: hs_record) {
+        scratch.put16(record.vlan_protocol, 12)
+        scratch.put16(record.vlan_tci, 14)
+    }
+
+    /// Completes a checksum whose sender left it to the NIC. Complete ones, right or wrong, stay as they are.
+    @inline(__always)
+    private func complete(
+        _ record: hs_record, _ bytes: UnsafeRawPointer, _ layers: Layers, _ frame: inout WireFrame
+    ) {
+        let captured = Int(record.captured)
+        var start = Int(record.csum_start)
+        var offset = Int(record.csum_offset)
+        if record.flags & UInt8(HS_CHECKSUM_PARTIAL.rawValue) == 0 {
+            guard record.flags & UInt8(HS_CHECKSUM_UNKNOWN.rawValue) != 0,
+                layers.looksPartial(bytes, captured)
+            else { return }
+            start = layers.payload
+            offset = layers.transport == IPProtocol.udp ? 6 : 16
+        }
+        // A CRC32c (SCTP) is not a sum; docs/limits.md.
+        guard layers.transport != IPProtocol.sctp, captured == Int(record.length), start &+ offset &+ 2 <= captured
+        else { return }
+        let sum = ~Checksum.fold(Checksum.sum(bytes + start, captured &- start))
+        frame.checksumAt = start &+ offset
+        frame.checksum = sum == 0 && layers.transport == IPProtocol.udp ? 0xFFFF : sum
+    }
+}
+
+extension Layers {
+    /// Whether the transport checksum equals the pseudo-header's sum, as senders leave it for their NIC.
+    @inline(__always)
+    func looksPartial(_ bytes: UnsafeRawPointer, _ length: Int) -> Bool {
+        guard !isFragment, version != 0, transport == IPProtocol.tcp || transport == IPProtocol.udp else {
+            return false
+        }
+        let offset = payload &+ (transport == IPProtocol.udp ? 6 : 16)
+        guard offset &+ 2 <= length else { return false }
+        let ipPayload =
+            version == 4
+            ? Int(bytes.big16(network &+ 2)) &- (payload &- network)
+            : Int(bytes.big16(network &+ 4)) &- (payload &- network &- 40)
+        guard ipPayload >= 0 else { return false }
+        let expected = Checksum.fold(Checksum.pseudoHeader(bytes, self, transportLength: ipPayload))
+        return bytes.big16(offset) == expected
+    }
+}

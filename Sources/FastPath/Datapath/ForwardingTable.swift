@@ -1,0 +1,140 @@
+// What the worker acts on: an immutable table in raw memory, made by the host side for every change of the program,
+// a next hop, a link or a socket, and taken over by the worker between two turns. Selections and counters outlive it.
+public import MirrorProgram
+
+/// How copies toward one destination leave, as resolved now.
+public struct Destination {
+    /// Raw value of the `DropReason` that every copy meets now, or `noFate` when copies can be sent.
+    var fate: UInt8
+    var headerLength: Int
+    /// Largest frame, Ethernet header included, that fits the path.
+    var frameLimit: Int
+    var uplink: UnsafeMutablePointer<Uplink>
+    var counters: CounterBlock
+    var headerSum: UInt32
+    /// 64 bytes, aligned to 64.
+    var template: UnsafeMutableRawPointer
+
+    @inline(__always) static var noFate: UInt8 { 0xFF }
+    @inline(__always) static var templateLength: Int { 64 }
+}
+
+/// How one destination is to be written into a table.
+public struct DestinationPlan {
+    /// What stands in front of the frame; nil for a port of this host.
+    public var encapsulation: VXLAN?
+    /// Largest frame, Ethernet header included, that may leave, in bytes.
+    public var frameLimit: Int
+    /// Nil only with a fate.
+    public var uplink: UnsafeMutablePointer<Uplink>?
+    /// Why every copy is dropped for now.
+    public var fate: DropReason?
+    public var counters: CounterBlock
+
+    public init(
+        encapsulation: VXLAN?, frameLimit: Int, uplink: UnsafeMutablePointer<Uplink>?, fate: DropReason?,
+        counters: CounterBlock
+    ) {
+        self.encapsulation = encapsulation
+        self.frameLimit = frameLimit
+        self.uplink = uplink
+        self.fate = fate
+        self.counters = counters
+    }
+}
+
+/// The table as the worker reads it.
+struct Table {
+    var serial: UInt64
+    var generation, previousGeneration: UInt32
+    var slots, previousSlots: UnsafeMutablePointer<Slot>
+    var destinations: UnsafeMutablePointer<Destination>
+    var uplinks: UnsafeMutablePointer<UnsafeMutablePointer<Uplink>>
+    var uplinkCount: Int
+    var spans: UnsafeMutablePointer<UnsafeMutablePointer<SpanSource>>
+    var spanCount: Int
+    /// Chunks that the host side gives to the worker with this table.
+    var returned: UnsafeMutablePointer<UInt32>
+    var returnedCount: Int
+    /// Room for the chunks that the host side wants; the worker puts them there when it takes the table.
+    var granted: UnsafeMutablePointer<UInt32>
+    var wantedCount: Int
+    var grantedCount = 0
+}
+
+/// Owner of a table. The host side publishes it, and lets it go once the worker has acknowledged a later one.
+public final class ForwardingTable {
+    let memory: UnsafeMutablePointer<Table>
+    /// Rises with every table of a worker.
+    public let serial: UInt64
+    public let current: Selection
+    /// The selection before, until every ring has drained past the switch.
+    public let previous: Selection?
+    private let templates: UnsafeMutableRawPointer
+
+    /// - Parameters:
+    ///   - uplinks: every uplink of `destinations`, and those that still hold chunks.
+    ///   - returned: chunks of closed sockets.
+    ///   - wanted: free chunks to hand over, fewer if there are fewer.
+    public init(
+        serial: UInt64, current: Selection, previous: Selection? = nil, destinations plans: [DestinationPlan],
+        uplinks: [UnsafeMutablePointer<Uplink>], spans: [UnsafeMutablePointer<SpanSource>], returned: [UInt32] = [],
+        wanted: Int = 0
+    ) {
+        self.serial = serial
+        self.current = current
+        self.previous = previous
+        let bytes = max(1, plans.count) * Destination.templateLength
+        let templates = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+        templates.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+        self.templates = templates
+        let destinations = plans.enumerated().map { index, plan in
+            Destination(plan, template: templates + index * Destination.templateLength)
+        }
+        memory = .allocate(capacity: 1)
+        memory.initialize(
+            to: Table(
+                serial: serial, generation: current.generation,
+                previousGeneration: previous?.generation ?? current.generation, slots: current.slots,
+                previousSlots: previous?.slots ?? current.slots, destinations: copied(destinations),
+                uplinks: copied(uplinks), uplinkCount: uplinks.count, spans: copied(spans), spanCount: spans.count,
+                returned: copied(returned), returnedCount: returned.count, granted: .allocate(capacity: max(1, wanted)),
+                wantedCount: wanted))
+    }
+
+    /// What the worker granted; valid once it acknowledged this table.
+    public var grantedChunks: [UInt32] { (0..<memory.pointee.grantedCount).map { memory.pointee.granted[$0] } }
+
+    deinit {
+        memory.pointee.destinations.deallocate()
+        memory.pointee.uplinks.deallocate()
+        memory.pointee.spans.deallocate()
+        memory.pointee.returned.deallocate()
+        memory.pointee.granted.deallocate()
+        memory.deallocate()
+        templates.deallocate()
+    }
+}
+
+extension Destination {
+    /// - Precondition: the plan has an uplink or a fate.
+    fileprivate init(_ plan: DestinationPlan, template: UnsafeMutableRawPointer) {
+        precondition(plan.uplink != nil || plan.fate != nil)
+        plan.encapsulation?.writeTemplate(template)
+        self.init(
+            fate: plan.fate?.rawValue ?? Destination.noFate,
+            headerLength: plan.encapsulation == nil ? 0 : VXLAN.headerLength,
+            frameLimit: plan.frameLimit,
+            // With a fate the uplink is never looked at; any aligned address will do.
+            uplink: plan.uplink ?? UnsafeMutablePointer(bitPattern: MemoryLayout<Uplink>.alignment)!,
+            counters: plan.counters,
+            headerSum: plan.encapsulation == nil ? 0 : VXLAN.addressSum(template),
+            template: template)
+    }
+}
+
+private func copied<Element>(_ elements: [Element]) -> UnsafeMutablePointer<Element> {
+    let memory = UnsafeMutablePointer<Element>.allocate(capacity: max(1, elements.count))
+    for (index, element) in elements.enumerated() { (memory + index).initialize(to: element) }
+    return memory
+}

@@ -1,0 +1,157 @@
+// Super-frames into wire frames: what the sender's NIC, or the kernel for a NIC that cannot, would have put on the
+// wire (net/ipv4/tcp_offload.c, udp_offload.c): lengths, IP identifications, TCP sequence numbers and flags, checksums.
+// Before it: CaptureRings.swift. After it: Mirror.swift, once for every segment.
+import CShims
+import MirrorProgram
+
+/// SKB_GSO_* of linux/skbuff.h, as far as they change what is done here.
+private enum Offload {
+    @inline(__always) static var fixedIdentification: UInt32 { 1 << 3 }
+    /// GRE, GRE with checksum, IP in IP (4, 6), UDP tunnel (with checksum), remote checksum, SCTP, ESP, UDP fragments.
+    @inline(__always) static var unsupported: UInt32 {
+        1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16
+    }
+    /// CWR belongs to every segment, not only to the first.
+    @inline(__always) static var accurateECN: UInt32 { 1 << 19 }
+}
+
+/// TCP flags (RFC 9293 section 3.1) in the octet at 13.
+private enum Flag {
+    @inline(__always) static var finPush: UInt8 { 0x09 }
+    @inline(__always) static var congestionWindowReduced: UInt8 { 0x80 }
+}
+
+/// Longest headers that are rewritten: Ethernet, tags, IP with options or extension headers, TCP with options.
+private var longestHeaders: Int { 400 }
+
+extension Worker {
+    /// Mirrors every segment of a captured super-frame.
+    @inline(__always)
+    mutating func segment(
+        _ record: hs_record, _ bytes: UnsafeRawPointer, _ layers: Layers, hash: UInt32, _ match: Match
+    ) {
+        let frames = UInt64(max(record.gso_segments, 1))
+        let captured = Int(record.captured)
+        let isTCP = layers.transport == IPProtocol.tcp
+        guard record.gso_type & Offload.unsupported == 0, isTCP || layers.transport == IPProtocol.udp else {
+            match.drop(frames, .unsegmentable, table.pointee.destinations)
+            return
+        }
+        guard layers.version != 0, layers.payload &+ (isTCP ? 20 : 8) <= captured else {
+            match.drop(frames, .malformed, table.pointee.destinations)
+            return
+        }
+        let headers = layers.payload &+ (isTCP ? Int(bytes.byte(layers.payload &+ 12) >> 4) &* 4 : 8)
+        let size = Int(record.gso_size)
+        guard headers >= layers.payload &+ 8, headers <= min(captured, longestHeaders) else {
+            match.drop(frames, .malformed, table.pointee.destinations)
+            return
+        }
+        let shift = copyHeaders(record, bytes, headers)
+        let plan = SegmentPlan(
+            layers: layers, shift: shift, headers: headers &+ shift, isTCP: isTCP,
+            identification: layers.version == 4 ? bytes.big16(layers.network &+ 4) : 0,
+            identificationStep: record.gso_type & Offload.fixedIdentification != 0 ? 0 : 1,
+            sequence: isTCP ? bytes.big32(layers.payload &+ 4) : 0,
+            flags: isTCP ? bytes.byte(layers.payload &+ 13) : 0,
+            congestionOnEvery: record.gso_type & Offload.accurateECN != 0)
+        let payload = Int(record.length) &- headers
+        var offset = 0
+        var index: UInt16 = 0
+        while offset < payload {
+            let wanted = min(size, payload &- offset)
+            let available = min(wanted, captured &- headers &- offset)
+            if available <= 0 {
+                // Behind the longest record: these segments were never captured.
+                let rest = (payload &- offset &+ size &- 1) / size
+                match.drop(UInt64(rest), .unsegmentable, table.pointee.destinations)
+                return
+            }
+            let body = bytes + (headers &+ offset)
+            plan.write(
+                scratch, body, index: index, offset: offset, length: wanted, available: available,
+                last: offset &+ wanted >= payload)
+            mirror(
+                WireFrame(
+                    head: UnsafeRawPointer(scratch), headLength: plan.headers, body: body, bodyLength: available,
+                    hash: hash), match)
+            offset &+= wanted
+            index &+= 1
+        }
+    }
+
+    /// Puts the headers into `scratch`, with the tag that the kernel took out.
+    ///
+    /// - Returns: by how many bytes the headers behind the MAC addresses have moved.
+    @inline(__always)
+    private func copyHeaders(_ record: hs_record, _ bytes: UnsafeRawPointer, _ headers: Int) -> Int {
+        guard record.flags & UInt8(HS_VLAN.rawValue) != 0 else {
+            scratch.copyMemory(from: bytes, byteCount: headers)
+            return 0
+        }
+        scratch.copyMemory(from: bytes, byteCount: 12)
+        putTag(record)
+        (scratch + 16).copyMemory(from: bytes + 12, byteCount: headers &- 12)
+        return 4
+    }
+}
+
+/// What is the same for all segments of a super-frame.
+private struct SegmentPlan {
+    var layers: Layers
+    var shift: Int
+    /// Bytes of headers in a segment.
+    var headers: Int
+    var isTCP: Bool
+    var identification: UInt16
+    var identificationStep: UInt16
+    var sequence: UInt32
+    var flags: UInt8
+    var congestionOnEvery: Bool
+
+    /// Writes the headers of the segment at `offset` of the payload.
+    ///
+    /// - Parameters:
+    ///   - length: payload bytes of the segment on the wire; its checksum covers the `available` ones.
+    @inline(__always)
+    func write(
+        _ head: UnsafeMutableRawPointer, _ body: UnsafeRawPointer, index: UInt16, offset: Int, length: Int,
+        available: Int, last: Bool
+    ) {
+        let network = layers.network &+ shift
+        let transport = layers.payload &+ shift
+        if layers.version == 4 {
+            head.put16(UInt16(truncatingIfNeeded: headers &- network &+ length), network &+ 2)
+            head.put16(identification &+ identificationStep &* index, network &+ 4)
+            head.put16(0, network &+ 10)
+            head.put16(~Checksum.fold(Checksum.sum(head + network, transport &- network)), network &+ 10)
+        } else {
+            head.put16(UInt16(truncatingIfNeeded: headers &- network &- 40 &+ length), network &+ 4)
+        }
+        let checksum: Int
+        if isTCP {
+            head.put32(sequence &+ UInt32(truncatingIfNeeded: offset), transport &+ 4)
+            var own = flags
+            if !last { own &= ~Flag.finPush }
+            if offset > 0 && !congestionOnEvery { own &= ~Flag.congestionWindowReduced }
+            head.put8(own, transport &+ 13)
+            checksum = transport &+ 16
+        } else {
+            head.put16(UInt16(truncatingIfNeeded: 8 &+ length), transport &+ 4)
+            checksum = transport &+ 6
+        }
+        head.put16(0, checksum)
+        let transportLength = headers &- transport &+ length
+        var sum = Checksum.sum(head + transport, headers &- transport) &+ Checksum.sum(body, available)
+        sum &+= pseudoHeader(UnsafeRawPointer(head), network, transportLength)
+        let folded = ~Checksum.fold(sum)
+        head.put16(folded == 0 && !isTCP ? 0xFFFF : folded, checksum)
+    }
+
+    @inline(__always)
+    private func pseudoHeader(_ head: UnsafeRawPointer, _ network: Int, _ transportLength: Int) -> UInt64 {
+        var moved = layers
+        moved.network = network
+        return Checksum.pseudoHeader(head, moved, transportLength: transportLength)
+    }
+}

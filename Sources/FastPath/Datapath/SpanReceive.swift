@@ -1,0 +1,79 @@
+// The `span` source: frames that a steered port already carries as copies. With one destination the received chunks
+// themselves are sent; further destinations get copies first. Before it: SpanSource.swift. After it: Emission.swift.
+import CShims
+import MirrorProgram
+
+/// Chunks that one frame may take: a jumbo frame of 65,535 bytes.
+private var longestChain: Int { 18 }
+
+extension Worker {
+    /// Acts on up to `budget` frames of one queue and refills it.
+    ///
+    /// - Returns: the number of descriptors taken.
+    @inline(__always)
+    mutating func takeReceived(_ span: UnsafeMutablePointer<SpanSource>, budget: Int) -> Int {
+        let available = Int(span.pointee.receive.available())
+        var taken = 0
+        while taken < available && taken < budget {
+            var count = 0
+            var length = 0
+            var complete = false
+            while !complete && taken &+ count < available {
+                let part = span.pointee.receive.peek(UInt32(truncatingIfNeeded: count))
+                if count < longestChain {
+                    parts[count] = part
+                    umem.move(UMEM.chunk(of: part.addr), to: UMEM.Place.received)
+                } else {
+                    umem.give(UMEM.chunk(of: part.addr))
+                }
+                length &+= Int(part.len)
+                count &+= 1
+                complete = part.options & HS_XDP_PKT_CONTD == 0
+            }
+            if !complete { break }
+            span.pointee.receive.advance(UInt32(truncatingIfNeeded: count))
+            take(span.pointee.slot, min(count, longestChain), length, whole: count <= longestChain)
+            taken &+= count
+        }
+        if taken > 0 { span.pointee.receive.release() }
+        span.pointee.refill(&umem)
+        return taken
+    }
+
+    /// Acts on the frame whose descriptors are in `parts`.
+    @inline(__always)
+    private mutating func take(_ slotIndex: Int, _ count: Int, _ length: Int, whole: Bool) {
+        let slot = table.pointee.slots[slotIndex]
+        let match = Match(slot, taps: slot.known)
+        let first = UnsafeRawPointer(umem.base + Int(parts[0].addr))
+        let readable = Int(parts[0].len)
+        guard match.destinations != 0, whole, readable >= 14 else {
+            if match.destinations != 0 { match.drop(1, .malformed, table.pointee.destinations) }
+            for index in 0..<count { umem.give(UMEM.chunk(of: parts[index].addr)) }
+            return
+        }
+        let layers = Layers(first, readable)
+        let hash = FlowHash.symmetric(first, readable, layers)
+        let last = 63 &- match.destinations.leadingZeroBitCount
+        if match.destinations & (match.destinations &- 1) != 0 {
+            var copies = match
+            copies.destinations &= ~(1 << UInt64(last))
+            let body = count == 1 ? first : gather(count)
+            mirror(WireFrame(head: body, headLength: 0, body: body, bodyLength: length, hash: hash), copies)
+        }
+        let destination = table.pointee.destinations + Int(slot.destinations[last])
+        let outcome = emitInPlace(parts, count, length: length, hash: hash, destination, &umem)
+        match.count(outcome, bit: last, destination)
+    }
+
+    /// A frame of several chunks in one piece.
+    @inline(__always)
+    private func gather(_ count: Int) -> UnsafeRawPointer {
+        var at = 0
+        for index in 0..<count {
+            (scratch + at).copyMemory(from: umem.base + Int(parts[index].addr), byteCount: Int(parts[index].len))
+            at &+= Int(parts[index].len)
+        }
+        return UnsafeRawPointer(scratch)
+    }
+}

@@ -1,0 +1,39 @@
+// One RX queue of a `span` port: the RX half of an AF_XDP socket, fed by steer.bpf.c. Every frame in it is a copy
+// already, so a chunk may be sent on as it is, with the outer header in its headroom.
+import CShims
+
+/// What the worker needs of a bound RX socket.
+public struct SpanSource: ~Copyable {
+    let socket: Int32
+    /// Number of the socket, 0 ..< 4096, unique among the sockets of a worker.
+    let number: UInt16
+    /// Slot of the port in a selection.
+    let slot: Int
+    var receive: ConsumerRing<xdp_desc>
+    var fill: ProducerRing<UInt64>
+
+    /// - Parameter fill: the ring as it is after the first chunks were put into it, before the socket was bound.
+    public init(socket: Int32, number: UInt16, slot: Int, receive: RingMapping, fill: RingMapping) {
+        self.socket = socket
+        self.number = number
+        self.slot = slot
+        self.receive = ConsumerRing(receive)
+        self.fill = ProducerRing(fill)
+    }
+
+    /// Keeps the kernel supplied with chunks, but leaves a quarter of them for copies.
+    @inline(__always)
+    mutating func refill(_ umem: inout UMEM) {
+        let floor = umem.chunkCount / 4
+        guard umem.freeCount > floor else { return }
+        var count = min(fill.room(), UInt32(truncatingIfNeeded: umem.freeCount &- floor))
+        guard count > 0 else { return }
+        while count > 0 {
+            let chunk = umem.take(for: UMEM.Place.fill(number))
+            fill.write(UMEM.address(of: chunk))
+            count &-= 1
+        }
+        fill.publish()
+        if fill.needsWakeup() { hs_wake_receive(socket) }
+    }
+}

@@ -1,0 +1,61 @@
+// An interface that copies leave through: the TX half of an AF_XDP socket. The frame's chunks are filled by
+// Emission.swift; here they are queued, pushed to the kernel and taken back.
+import CShims
+
+/// What the worker needs of a bound TX socket.
+public struct Uplink: ~Copyable {
+    let socket: Int32
+    /// Number of the socket, 0 ..< 4096, unique among the sockets of a worker.
+    let number: UInt16
+    var transmit: ProducerRing<xdp_desc>
+    var completion: ConsumerRing<UInt64>
+    /// Frames were queued since the last kick.
+    var isDirty = false
+
+    public init(socket: Int32, number: UInt16, transmit: RingMapping, completion: RingMapping) {
+        self.socket = socket
+        self.number = number
+        self.transmit = ProducerRing(transmit)
+        self.completion = ConsumerRing(completion)
+    }
+
+    /// Queues one descriptor; the kernel sees it with the next `kick`. Precondition: `transmit.hasRoom(1)`.
+    @inline(__always)
+    mutating func queue(address: UInt64, length: Int, continues: Bool) {
+        transmit.write(
+            xdp_desc(addr: address, len: UInt32(truncatingIfNeeded: length), options: continues ? HS_XDP_PKT_CONTD : 0))
+        isDirty = true
+    }
+
+    /// Takes back the chunks that the kernel has sent.
+    @inline(__always)
+    mutating func reclaim(_ umem: inout UMEM) {
+        let count = completion.available()
+        guard count > 0 else { return }
+        var index: UInt32 = 0
+        while index < count {
+            umem.give(UMEM.chunk(of: completion.peek(index)))
+            index &+= 1
+        }
+        completion.advance(count)
+        completion.release()
+    }
+
+    /// Shows the kernel what is queued and makes it send.
+    ///
+    /// In copy mode the kernel sends a bounded batch for each call, so it is called until the ring is empty, at most
+    /// once for every 16 descriptors that the ring can hold. An error (the device is down, its queue is stopped) ends
+    /// it: what is left goes with a later kick, and a full ring is counted where the next frame finds it.
+    @inline(__always)
+    mutating func kick() {
+        transmit.publish()
+        isDirty = false
+        var calls = 0
+        while calls < 256 && transmit.pending() > 0 && transmit.needsWakeup() {
+            let before = transmit.pending()
+            let error = hs_kick(socket)
+            if error != 0 && (error != EAGAIN || transmit.pending() == before) { break }
+            calls &+= 1
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// The whole loop of a frame, on one core: capture -> classify -> act -> encapsulate -> transmit -> reclaim.
+// Read `workerTurn` first. Before it: the capture rings and RX rings, filled by the BPF programs. After it: the kernel
+// sends what is in the TX rings. WorkerThread.swift is the host side's handle on it.
+//
+// Nothing on this way waits, allocates or counts references: @_noLocks and Tests/hotcheck prove it.
+import CShims
+import Synchronization
+
+/// State of one worker. Only its own thread touches it, except for the words that are atomic.
+struct Worker: ~Copyable {
+    var umem: UMEM
+    let rings: UnsafeMutablePointer<CaptureRing>
+    let ringCount: Int
+    var table: UnsafeMutablePointer<Table>
+    /// Drops of frames whose program is not known any more.
+    let strays: CounterBlock
+    /// A frame's own headers, or a whole frame gathered from several chunks.
+    let scratch: UnsafeMutableRawPointer
+    /// Descriptors of the frame at hand.
+    let parts: UnsafeMutablePointer<xdp_desc>
+
+    /// The latest table that the host side has published.
+    let published: UnsafeMutablePointer<Atomic<UInt>>
+    /// Serial of the table in use.
+    let acknowledged: UnsafeMutablePointer<Atomic<UInt64>>
+    let stop: UnsafeMutablePointer<Atomic<UInt32>>
+    /// The word of capture.bpf.c: 1 asks for a wake-up with the next record.
+    let needWakeup: UnsafeMutablePointer<Atomic<UInt64>>
+    let epoll: Int32
+
+    /// Records or descriptors that one source may have in a turn.
+    @inline(__always) static var budget: Int { 64 }
+}
+
+/// One turn: everything that can be done now, at most a budget of each source.
+///
+/// - Parameter memory: the address of an initialised `Worker`.
+/// - Returns: the number of records and descriptors taken; 0 when there was nothing to do.
+@_noLocks
+@c(heliostat_worker_turn)
+public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
+    let worker = memory.assumingMemoryBound(to: Worker.self)
+    worker.pointee.adoptTable()
+    let table = worker.pointee.table
+    for index in 0..<table.pointee.uplinkCount {
+        table.pointee.uplinks[index].pointee.reclaim(&worker.pointee.umem)
+    }
+    var taken = worker.pointee.takeCaptured(budget: Worker.budget)
+    for index in 0..<table.pointee.spanCount {
+        taken &+= worker.pointee.takeReceived(table.pointee.spans[index], budget: Worker.budget)
+    }
+    for index in 0..<table.pointee.uplinkCount {
+        let uplink = table.pointee.uplinks[index]
+        if uplink.pointee.isDirty || uplink.pointee.transmit.pending() > 0 { uplink.pointee.kick() }
+    }
+    return taken
+}
+
+/// Turn after turn until the host side says stop. Idle, it spins for a moment, then sleeps in short steps, and only
+/// then asks the capture program for a wake-up: so only the first frame after a pause pays for one.
+@_noLocks
+@c(heliostat_worker_run)
+public func workerRun(_ memory: UnsafeMutableRawPointer) {
+    let worker = memory.assumingMemoryBound(to: Worker.self)
+    var idle = 0
+    while worker.pointee.stop.pointee.load(ordering: .relaxed) == 0 {
+        if workerTurn(memory) > 0 {
+            idle = 0
+        } else if idle < Idle.spins {
+            hs_pause()
+            idle &+= 1
+        } else if idle < Idle.sleeps {
+            hs_sleep(Idle.nap)
+            idle &+= 1
+        } else {
+            worker.pointee.needWakeup.pointee.store(1, ordering: .sequentiallyConsistent)
+            if worker.pointee.isIdle() { hs_wait(worker.pointee.epoll, Idle.longestWait) }
+            worker.pointee.needWakeup.pointee.store(0, ordering: .relaxed)
+            idle = Idle.sleeps &- 1
+        }
+    }
+}
+
+private enum Idle {
+    /// Empty turns, some 20 µs of them.
+    @inline(__always) static var spins: Int { 128 }
+    /// Then naps of 50 µs, some 3 ms of them.
+    @inline(__always) static var sleeps: Int { 160 }
+    @inline(__always) static var nap: Int { 50_000 }
+    /// Milliseconds between two looks around while nothing happens.
+    @inline(__always) static var longestWait: Int32 { 100 }
+}
+
+extension Worker {
+    /// Takes over the latest table. Between two turns nothing refers to the one before.
+    @inline(__always)
+    mutating func adoptTable() {
+        let address = published.pointee.load(ordering: .acquiring)
+        if address == UInt(bitPattern: table) { return }
+        table = UnsafeMutablePointer(bitPattern: address).unsafelyUnwrapped
+        for index in 0..<table.pointee.returnedCount { umem.give(table.pointee.returned[index]) }
+        var granted = 0
+        while granted < table.pointee.wantedCount && umem.freeCount > 0 {
+            table.pointee.granted[granted] = umem.take(for: UMEM.Place.host)
+            granted &+= 1
+        }
+        table.pointee.grantedCount = granted
+        acknowledged.pointee.store(table.pointee.serial, ordering: .releasing)
+    }
+
+    /// Whether every source is empty and no newer table waits.
+    @inline(__always)
+    func isIdle() -> Bool {
+        for index in 0..<ringCount where !rings[index].isEmpty { return false }
+        for index in 0..<table.pointee.spanCount where table.pointee.spans[index].pointee.receive.available() > 0 {
+            return false
+        }
+        return published.pointee.load(ordering: .relaxed) == UInt(bitPattern: table)
+            && stop.pointee.load(ordering: .relaxed) == 0
+    }
+}

@@ -1,0 +1,103 @@
+// The host side's handle on a worker: makes its state, publishes tables, reads counters. The thread that calls `run`
+// belongs to the worker until `stop`; everything else here is called from the host side's one thread.
+import CShims
+public import MirrorProgram
+import Synchronization
+
+/// One worker and the memory it shares with the host side.
+public final class WorkerThread: @unchecked Sendable {
+    private let worker: UnsafeMutablePointer<Worker>
+    private let published: UnsafeMutablePointer<Atomic<UInt>>
+    private let acknowledged: UnsafeMutablePointer<Atomic<UInt64>>
+    private let stopWord: UnsafeMutablePointer<Atomic<UInt32>>
+    private let strays = CounterBlock.allocate()
+    /// The table in use and those that the worker may still hold, oldest first.
+    private var tables: [ForwardingTable]
+    private let rings: [CaptureRingMapping]
+
+    /// - Parameters:
+    ///   - umem: taken over; sockets register its area.
+    ///   - rings: the capture rings of all possible CPUs.
+    ///   - needWakeup: the mapped word of capture.bpf.c, 8 bytes.
+    ///   - epoll: an epoll instance that has every ring, every span socket and the host side's bell; only its
+    ///     readiness matters.
+    ///   - table: the first table.
+    public init(
+        umem: consuming UMEM, rings: [CaptureRingMapping], needWakeup: UnsafeMutableRawPointer, epoll: Int32,
+        table: ForwardingTable
+    ) {
+        published = .allocate(capacity: 1)
+        published.initialize(to: Atomic(UInt(bitPattern: table.memory)))
+        acknowledged = .allocate(capacity: 1)
+        acknowledged.initialize(to: Atomic(table.serial))
+        stopWord = .allocate(capacity: 1)
+        stopWord.initialize(to: Atomic(0))
+        tables = [table]
+        self.rings = rings
+        let readers = UnsafeMutablePointer<CaptureRing>.allocate(capacity: max(1, rings.count))
+        for (index, mapping) in rings.enumerated() { (readers + index).initialize(to: CaptureRing(mapping)) }
+        worker = .allocate(capacity: 1)
+        worker.initialize(
+            to: Worker(
+                umem: umem, rings: readers, ringCount: rings.count, table: table.memory, strays: strays,
+                scratch: .allocate(byteCount: 1 << 17, alignment: 64), parts: .allocate(capacity: 64),
+                published: published, acknowledged: acknowledged, stop: stopWord,
+                needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll))
+    }
+
+    /// Runs the loop on the calling thread until `stop`.
+    public func run() { workerRun(worker) }
+
+    /// Runs one turn on the calling thread: for tests and benchmarks, with no thread running.
+    public func turn() -> Int { workerTurn(worker) }
+
+    /// Ends `run` after its turn; ring the bell afterwards.
+    public func stop() { stopWord.pointee.store(1, ordering: .releasing) }
+
+    /// Hands a table to the worker; ring the bell afterwards.
+    public func publish(_ table: ForwardingTable) {
+        tables.append(table)
+        published.pointee.store(UInt(bitPattern: table.memory), ordering: .releasing)
+    }
+
+    /// Serial of the table that the worker has taken.
+    public var acknowledgedSerial: UInt64 { acknowledged.pointee.load(ordering: .acquiring) }
+
+    /// Frees the tables that the worker cannot hold any more.
+    public func freeTables() {
+        let serial = acknowledgedSerial
+        tables.removeAll { $0.serial < serial }
+    }
+
+    /// Where each ring's producer stands now.
+    public var producedPositions: [UInt] { rings.map(\.produced) }
+
+    /// Whether every ring has been read up to `positions`.
+    public func hasDrained(to positions: [UInt]) -> Bool {
+        zip(rings, positions).allSatisfy { Int(bitPattern: $0.consumed &- $1) >= 0 }
+    }
+
+    /// Start of the UMEM area, and its length in bytes.
+    public var area: (base: UnsafeMutableRawPointer, byteCount: Int) {
+        (worker.pointee.umem.base, worker.pointee.umem.byteCount)
+    }
+
+    /// Frames that were dropped for want of a program that knows them.
+    public func strays(_ reason: DropReason) -> UInt64 { strays.drops(reason) }
+
+    /// Chunks by place: exact at rest.
+    public func census() -> UMEMStatistics {
+        let count = worker.pointee.umem.census()
+        return UMEMStatistics(
+            chunks: UInt64(worker.pointee.umem.chunkCount), free: UInt64(count.free), fill: UInt64(count.fill),
+            receive: UInt64(count.receive), transmit: UInt64(count.transmit))
+    }
+
+    /// The chunks of a closed socket that the worker has let go: give them back with the next table.
+    public func chunks(heldBy socket: UInt16) -> [UInt32] { worker.pointee.umem.chunks(heldBy: socket) }
+
+    /// Marks granted chunks as being in a socket's fill ring.
+    public func place(_ chunks: [UInt32], inFillRingOf socket: UInt16) {
+        for chunk in chunks { worker.pointee.umem.move(chunk, to: UMEM.Place.fill(socket)) }
+    }
+}
