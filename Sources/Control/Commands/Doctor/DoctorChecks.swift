@@ -193,7 +193,8 @@ extension DoctorCheck {
         case .answers(_, false, let reason):
             .fail(
                 "not connected" + (reason.isEmpty ? "" : ": \(reason)"),
-                "see the dataplane's log; where 'heliostat serve' may not start it: systemctl start heliostat-dataplane")
+                "see the dataplane's log; where 'heliostat serve' may not start it: systemctl start heliostat-dataplane"
+            )
         case .unusable: .warn("not checked: only the API knows", "mend the line above")
         }
     }

@@ -81,7 +81,8 @@ package struct CollectorService: Sendable {
             }
         }
         let reason = cause.description
-        var message = "tap service '\(name)' was not created: " + (reason.hasSuffix(".") ? reason.dropLast() : reason[...])
+        var message =
+            "tap service '\(name)' was not created: " + (reason.hasSuffix(".") ? reason.dropLast() : reason[...])
         if !undone.isEmpty { message += "; deleted again: " + undone.joined(separator: ", ") }
         if !left.isEmpty { message += "; could not delete again: " + left.joined(separator: ", ") }
         return CommandError(message, status: cause.status)
