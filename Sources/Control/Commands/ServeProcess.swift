@@ -15,12 +15,12 @@ import ServiceLifecycle
 import UnixSignals
 
 /// One run of `heliostat serve`.
-struct ServeProcess: Sendable {
+package struct ServeProcess: Sendable {
     private let settings: ServeConfiguration
     private let directory: ServeStateDirectory
     private let logger: Logger
 
-    init(_ settings: ServeConfiguration) {
+    package init(_ settings: ServeConfiguration) {
         self.settings = settings
         directory = ServeStateDirectory(path: settings.stateDirectory)
         var logger = Logger(label: "heliostat") { StreamLogHandler.standardError(label: $0) }
@@ -29,7 +29,7 @@ struct ServeProcess: Sendable {
     }
 
     /// - Throws: `ServeError` with the one line that says why it cannot serve.
-    func run() async throws(ServeError) {
+    package func run() async throws(ServeError) {
         umask(0o027)
         signal(SIGPIPE, SIG_IGN)
         try directory.prepare()
