@@ -274,7 +274,7 @@ import Testing
         api.telemetry.record(
             .init(
                 epoch: "e", time: 0, taps: [.init(id: tap.flow, frames: 3, bytes: 300, truncated: 0, drops: ["no_route": 1])],
-                destinations: [], umem: .init(chunks: 1, free: 1, fill: 0, receive: 0, transmit: 0)), time: 0)
+                destinations: [], strays: [:], umem: .init(chunks: 1, free: 1, fill: 0, receive: 0, transmit: 0)), time: 0)
         let after = try await api.get("heliostat/statistics").object["statistics"]?.object
         #expect(after?["updated_at"] == "1970-01-01T00:00:00.000Z")
         #expect(after?["tap_flows"]?.array?.first?.object?["name"] == "f")

@@ -89,7 +89,7 @@ final class FakeDataplane: Sendable {
                 }
                 return DataplaneReply(
                     stats: DataplaneStatistics(
-                        epoch: state.epoch, time: 0, taps: taps, destinations: [],
+                        epoch: state.epoch, time: 0, taps: taps, destinations: [], strays: [:],
                         umem: UMEMStatistics(chunks: 0, free: 0, fill: 0, receive: 0, transmit: 0)))
             }
         }
