@@ -89,11 +89,11 @@ struct Outcome {
             (disorder == 0, "every copy came once, and in order"),
             (
                 ledgers.allSatisfy { $0.port.frames == $0.monitor.frames + $0.dropped },
-                "each frame of a tapped port arrived at its monitor or is a drop with a reason"
+                "every frame of a port is at its monitor, or a drop with a reason"
             ),
             (
                 ledgers.allSatisfy { $0.dropped > 0 || $0.port.bytes == $0.monitor.bytes },
-                "the kernel counted as many bytes at the vxlan device as at the port"
+                "the kernel's byte counts of port and vxlan device are equal"
             ),
             (
                 ledgers.allSatisfy { $0.received == $0.monitor.frames && $0.missed == 0 },
