@@ -117,7 +117,8 @@ final class Demo {
         let (macA, macB) = (TappedPair.macOfA, TappedPair.macOfB)
         let forth = try FrameStream(id: 1, from: macA, to: macB, lengths: [70, 128, 594, 1280, 1514], flows: 32)
         let back = try FrameStream(id: 2, from: macB, to: macA, content: .udp6, lengths: [90, 576, 1514], flows: 32)
-        let span = try FrameStream(id: 3, from: MAC(0x0200_0000_00C1), to: MAC(0x0200_0000_00C2), lengths: [70, 700, 1514])
+        let span = try FrameStream(
+            id: 3, from: MAC(0x0200_0000_00C1), to: MAC(0x0200_0000_00C2), lengths: [70, 700, 1514])
         let atB = try FrameReceiver(in: lab.b, interface: "eth0", streams: [forth])
         let atA = try FrameReceiver(in: lab.a, interface: "eth0", streams: [back])
         let copies = try FrameReceiver(in: lab.monitor, interface: TappedPair.vxlan, streams: [forth, back])
@@ -131,7 +132,8 @@ final class Demo {
         screen.head("Traffic: numbered frames both ways and into span0, and a conversation over UDP")
         let talk = try Conversation(from: lab.a, to: lab.b, address: TappedPair.addressOfB, rate: 50)
         let senders = [
-            try FrameSender(forth, in: lab.a, interface: "eth0", rate: 5_000, count: UInt64(seconds) * 5_000, moveEvery: 500),
+            try FrameSender(
+                forth, in: lab.a, interface: "eth0", rate: 5_000, count: UInt64(seconds) * 5_000, moveEvery: 500),
             try FrameSender(back, in: lab.b, interface: "eth0", rate: 5_000, count: UInt64(seconds) * 5_000),
             try FrameSender(span, in: lab.feeder, interface: "eth0", rate: 2_000, count: UInt64(seconds) * 2_000),
         ]
@@ -170,7 +172,9 @@ final class Demo {
             let rate = time > lastTime ? Double(came - lastFrames) / (time - lastTime) : 0
             (lastFrames, lastTime) = (came, time)
             let clock = String(format: "%5.1f s", time)
-            screen.live("  \(clock)   sent \(grouped(sent))   copies \(grouped(came))   \(grouped(Int(rate))) copies/s", at: time)
+            screen.live(
+                "  \(clock)   sent \(grouped(sent))   copies \(grouped(came))   \(grouped(Int(rate))) copies/s",
+                at: time)
             if sent >= UInt64(seconds) * 12_000 || time > Double(seconds) * 3 + 5 { break }
             usleep(200_000)
         }

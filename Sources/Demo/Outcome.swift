@@ -84,7 +84,10 @@ struct Outcome {
         let sent = ways.reduce(0) { $0 + $1.sent.frames }
         return [
             (sent > 0 && lost == 0, "no original was lost"),
-            (talk.asked == talk.answered && talk.asked > 0, "\(grouped(talk.asked)) questions of a, \(grouped(talk.answered)) answers of b"),
+            (
+                talk.asked == talk.answered && talk.asked > 0,
+                "\(grouped(talk.asked)) questions of a, \(grouped(talk.answered)) answers of b"
+            ),
             (differing == 0, "every copy is the original, byte for byte"),
             (disorder == 0, "every copy came once, and in order"),
             (
@@ -99,7 +102,10 @@ struct Outcome {
                 ledgers.allSatisfy { $0.received == $0.monitor.frames && $0.missed == 0 },
                 "the receiver saw every frame that the kernel counted"
             ),
-            (ledgers.allSatisfy { $0.handed == $0.monitor.frames }, "Heliostat's counters say the same as the kernel's"),
+            (
+                ledgers.allSatisfy { $0.handed == $0.monitor.frames },
+                "Heliostat's counters say the same as the kernel's"
+            ),
         ]
     }
 }

@@ -22,10 +22,12 @@ extension Promises {
                     kills.append(nowNanoseconds())
                     try #require(kill(pid, SIGKILL) == 0)
                     let back = poll(seconds: 5, every: 0.01) { (try? mirror.status().pid).map { $0 != pid } ?? false }
-                    try #require(back, "no dataplane after kill \(life): \(mirror.dataplane.process.standardError.suffix(2000))")
+                    try #require(
+                        back, "no dataplane after kill \(life): \(mirror.dataplane.process.standardError.suffix(2000))")
                     let count = copies.count
                     // More than a second of life: the supervisor holds back a dataplane that keeps dying at once.
-                    try #require(copies.wait(seconds: 10) { $0.frames > count + 25_000 }, "no copies after kill \(life)")
+                    try #require(
+                        copies.wait(seconds: 10) { $0.frames > count + 25_000 }, "no copies after kill \(life)")
                 }
                 let sent = try sender.stop()
                 originals.settle().streams[0].expectWhole(sent, "originals")

@@ -36,7 +36,9 @@ extension Promises {
         }
 
         /// As much as the sender can: drops are allowed, uncounted ones are not, and originals are none of them.
-        @Test(arguments: [MirrorProgram.CaptureMode.tap, .span]) func overload(capture: MirrorProgram.CaptureMode) throws {
+        @Test(arguments: [MirrorProgram.CaptureMode.tap, .span]) func overload(capture: MirrorProgram.CaptureMode)
+            throws
+        {
             try Mirror.with(Mirror.program(capture == .tap ? .both : .in, capture: capture)) { mirror in
                 let source = capture == .tap ? mirror.lab.a : mirror.lab.feeder
                 let stream = try Mirror.stream(1, lengths: [70])
