@@ -84,22 +84,28 @@ struct Outcome {
         let sent = ways.reduce(0) { $0 + $1.sent.frames }
         return [
             (sent > 0 && lost == 0, "no original was lost"),
-            (talk.asked == talk.answered && talk.asked > 0, "\(grouped(talk.asked)) questions of a, \(grouped(talk.answered)) answers of b"),
+            (
+                talk.asked == talk.answered && talk.asked > 0,
+                "\(grouped(talk.asked)) questions of a, \(grouped(talk.answered)) answers of b"
+            ),
             (differing == 0, "every copy is the original, byte for byte"),
             (disorder == 0, "every copy came once, and in order"),
             (
                 ledgers.allSatisfy { $0.port.frames == $0.monitor.frames + $0.dropped },
-                "each frame of a tapped port arrived at its monitor or is a drop with a reason"
+                "every frame of a port is at its monitor, or a drop with a reason"
             ),
             (
                 ledgers.allSatisfy { $0.dropped > 0 || $0.port.bytes == $0.monitor.bytes },
-                "the kernel counted as many bytes at the vxlan device as at the port"
+                "the kernel's byte counts of port and vxlan device are equal"
             ),
             (
                 ledgers.allSatisfy { $0.received == $0.monitor.frames && $0.missed == 0 },
                 "the receiver saw every frame that the kernel counted"
             ),
-            (ledgers.allSatisfy { $0.handed == $0.monitor.frames }, "Heliostat's counters say the same as the kernel's"),
+            (
+                ledgers.allSatisfy { $0.handed == $0.monitor.frames },
+                "Heliostat's counters say the same as the kernel's"
+            ),
         ]
     }
 }

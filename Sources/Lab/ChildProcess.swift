@@ -50,7 +50,9 @@ public final class ChildProcess: Sendable {
         let result = posix_spawn(&pid, path, &actions, &attributes, argv, envp)
         guard result == 0 else { throw LabError("cannot start '\(command)': \(String(cString: strerror(result)))") }
         self.pid = pid
-        let id = Teardown.register { [self] in kill(); wait(seconds: 5) }
+        let id = Teardown.register { [self] in
+            kill(); wait(seconds: 5)
+        }
         undo.withLock { $0 = id }
     }
 

@@ -15,7 +15,9 @@ public final class DataplaneProcess: Sendable {
     ///   - program: JSON to be run with no control plane; nil runs what the state directory holds.
     ///   - supervised: start the supervisor, which starts the dataplane anew when it dies; `process` is the supervisor.
     /// - Throws: `LabError` with its own words when it does not come up within ten seconds.
-    public init(in namespace: Namespace, stateDirectory: String, program: String? = nil, supervised: Bool = false) throws {
+    public init(in namespace: Namespace, stateDirectory: String, program: String? = nil, supervised: Bool = false)
+        throws
+    {
         self.stateDirectory = stateDirectory
         var arguments = [try Requirements.executable("heliostat-dataplane"), supervised ? "--supervise" : "run"]
         arguments += ["--state-dir", stateDirectory]

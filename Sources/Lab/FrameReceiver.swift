@@ -100,7 +100,9 @@ public final class FrameReceiver: Sendable {
     }
 
     private static func take(_ frame: borrowing CapturedFrame, into report: inout ReceiveReport) {
-        for index in report.streams.indices where report.streams[index].take(frame.bytes, at: frame.nanoseconds) { return }
+        for index in report.streams.indices where report.streams[index].take(frame.bytes, at: frame.nanoseconds) {
+            return
+        }
         report.otherFrames += 1
         report.otherBytes += UInt64(frame.bytes.count)
     }

@@ -52,7 +52,8 @@ public struct FrameStream: Sendable, Hashable {
         let least = 14 + 4 * tags.count + Self.size(of: content)
         guard let shortest = lengths.min(), shortest >= least, labelled || (Self.size(of: content) == 0 && id < 256)
         else {
-            throw LabError("stream \(id): frames of \(lengths) bytes have no room for headers and a label of \(Self.labelSize)")
+            throw LabError(
+                "stream \(id): frames of \(lengths) bytes have no room for headers and a label of \(Self.labelSize)")
         }
     }
 

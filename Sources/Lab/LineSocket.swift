@@ -27,7 +27,9 @@ func ask(_ line: String, at path: String, seconds: Double) throws(LabError) -> S
     while answer.last != 0x0A {
         let count = recv(descriptor, &room, room.count, 0)
         guard count > 0 else {
-            throw count == 0 ? LabError("'\(path)' hung up before its answer was whole") : LabError(errno: "no answer from '\(path)'")
+            throw count == 0
+                ? LabError("'\(path)' hung up before its answer was whole")
+                : LabError(errno: "no answer from '\(path)'")
         }
         answer += room.prefix(count)
     }

@@ -24,7 +24,8 @@ public enum Requirements {
     ///
     /// - Throws: `LabError` when it is in neither place.
     public static func executable(_ name: String) throws(LabError) -> String {
-        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        let own =
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         let beside = URL(fileURLWithPath: own).deletingLastPathComponent().path
         let folder = ProcessInfo.processInfo.environment["HELIOSTAT_BIN_DIR"] ?? beside
         let path = "\(folder)/\(name)"

@@ -69,7 +69,8 @@ public final class TappedPair: Sendable {
             (secondMonitor, collector, feeder) = (made[4], made[5], made[6])
             try addLinks()
             try addMonitor(monitor, Self.monitorAddress, from: Self.hostAddress, vni: options.vni)
-            try addMonitor(secondMonitor, Self.secondMonitorAddress, from: Self.secondHostAddress, vni: options.secondVNI)
+            try addMonitor(
+                secondMonitor, Self.secondMonitorAddress, from: Self.secondHostAddress, vni: options.secondVNI)
         } catch {
             made.reversed().forEach { $0.delete() }
             throw error

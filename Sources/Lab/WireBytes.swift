@@ -2,9 +2,15 @@
 // purpose: a witness that shares code with what it witnesses sees nothing.
 
 extension UnsafeMutableRawBufferPointer {
-    func write16(_ value: UInt16, at offset: Int) { storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self) }
-    func write32(_ value: UInt32, at offset: Int) { storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt32.self) }
-    func write64(_ value: UInt64, at offset: Int) { storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt64.self) }
+    func write16(_ value: UInt16, at offset: Int) {
+        storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self)
+    }
+    func write32(_ value: UInt32, at offset: Int) {
+        storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt32.self)
+    }
+    func write64(_ value: UInt64, at offset: Int) {
+        storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt64.self)
+    }
     func write48(_ value: UInt64, at offset: Int) {
         write16(UInt16(truncatingIfNeeded: value >> 32), at: offset)
         write32(UInt32(truncatingIfNeeded: value), at: offset + 2)
@@ -13,11 +19,17 @@ extension UnsafeMutableRawBufferPointer {
 
 extension UnsafeRawBufferPointer {
     /// A 16-bit number in network order.
-    public func read16(at offset: Int) -> UInt16 { UInt16(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt16.self)) }
+    public func read16(at offset: Int) -> UInt16 {
+        UInt16(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt16.self))
+    }
     /// A 32-bit number in network order.
-    public func read32(at offset: Int) -> UInt32 { UInt32(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt32.self)) }
+    public func read32(at offset: Int) -> UInt32 {
+        UInt32(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    }
     /// A 64-bit number in network order.
-    public func read64(at offset: Int) -> UInt64 { UInt64(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
+    public func read64(at offset: Int) -> UInt64 {
+        UInt64(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    }
     /// A 48-bit number in network order.
     public func read48(at offset: Int) -> UInt64 { UInt64(read16(at: offset)) << 32 | UInt64(read32(at: offset + 2)) }
 }

@@ -27,7 +27,8 @@ struct Heliostat: AsyncParsableCommand {
                 subcommands: [PortCommand.self, ServiceCommand.self, FlowCommand.self, HostCommand.self]),
             CommandGroup(name: "Processes:", subcommands: [ServeCommand.self, DemoCommand.self]),
             CommandGroup(
-                name: "Observation:", subcommands: [StatusCommand.self, StatsCommand.self, DoctorCommand.self]),
+                name: "Observation:",
+                subcommands: [StatusCommand.self, StatsCommand.self, DoctorCommand.self, DemoCommand.self]),
         ])
 
     @OptionGroup var globals: GlobalOptions

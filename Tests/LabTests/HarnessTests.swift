@@ -117,7 +117,8 @@ private func frames(_ stream: FrameStream, _ sequences: [UInt64]) -> [[UInt8]] {
             try FrameStream(id: 5, from: left, to: right, tags: [Tag(vlan: 100, priority: 5)], lengths: [80, 1518]),
             try FrameStream(
                 id: 6, from: left, to: right, tags: [Tag(type: 0x88A8, vlan: 7), Tag(vlan: 100)], lengths: [90, 1500]),
-            try FrameStream(id: 9, from: left, to: right, content: .raw(0x88B5), tags: [Tag(vlan: 3)], lengths: [20, 60]),
+            try FrameStream(
+                id: 9, from: left, to: right, content: .raw(0x88B5), tags: [Tag(vlan: 3)], lengths: [20, 60]),
         ]
         let receiver = try FrameReceiver(in: wire.right, interface: "eth0", streams: streams)
         for (index, stream) in streams.enumerated() {

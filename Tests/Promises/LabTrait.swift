@@ -27,6 +27,6 @@ extension Trait where Self == OneLabAtATime {
 extension Trait where Self == ConditionTrait {
     /// Runs where namespaces can be made; elsewhere the test is skipped with the reason.
     static var onNamespaces: Self {
-        .enabled(if: Requirements.missing == nil, "SKIPPED: \(Requirements.missing ?? "")")
+        .enabled(if: Requirements.missing == nil, "\(Requirements.missing ?? "")")
     }
 }

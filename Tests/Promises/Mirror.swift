@@ -56,7 +56,8 @@ final class Mirror {
     static func destination(_ id: String) -> MirrorProgram.Destination {
         switch id {
         case monitor: .init(id: id, target: .tunnel(.init(remote: .init(TappedPair.monitorAddress)!, tunnelID: 5001)))
-        case second: .init(id: id, target: .tunnel(.init(remote: .init(TappedPair.secondMonitorAddress)!, tunnelID: 5002)))
+        case second:
+            .init(id: id, target: .tunnel(.init(remote: .init(TappedPair.secondMonitorAddress)!, tunnelID: 5002)))
         default: .init(id: id, target: .interface(TappedPair.localPort))
         }
     }
@@ -94,7 +95,9 @@ final class Mirror {
     ///
     /// - Parameter offered: (frame, destination) pairs that each destination must have been offered, where that is known.
     @discardableResult
-    func ledger(offered: [String: UInt64] = [:], location: SourceLocation = #_sourceLocation) throws -> DataplaneStatistics {
+    func ledger(offered: [String: UInt64] = [:], location: SourceLocation = #_sourceLocation) throws
+        -> DataplaneStatistics
+    {
         var last = try statistics()
         poll(seconds: 5, every: 0.05) {
             guard let next = try? statistics() else { return false }
@@ -105,7 +108,8 @@ final class Mirror {
         for ledger in last.destinations {
             let dropped = ledger.drops.values.reduce(0, +)
             #expect(
-                ledger.offered == ledger.frames + dropped, "destination \(ledger.id): \(ledger)", sourceLocation: location)
+                ledger.offered == ledger.frames + dropped, "destination \(ledger.id): \(ledger)",
+                sourceLocation: location)
             if let count = offered[ledger.id] {
                 #expect(ledger.offered == count, "destination \(ledger.id): \(ledger)", sourceLocation: location)
             }
@@ -115,7 +119,8 @@ final class Mirror {
         }
         let umem = last.umem
         #expect(
-            umem.chunks == umem.free + umem.fill + umem.receive + umem.transmit, "UMEM: \(umem)", sourceLocation: location)
+            umem.chunks == umem.free + umem.fill + umem.receive + umem.transmit, "UMEM: \(umem)",
+            sourceLocation: location)
         return last
     }
 
@@ -131,7 +136,8 @@ final class Mirror {
     ) throws -> FrameReceiver {
         switch destination {
         case Self.monitor: try .init(in: lab.monitor, interface: TappedPair.vxlan, streams: streams, onFrame: onFrame)
-        case Self.second: try .init(in: lab.secondMonitor, interface: TappedPair.vxlan, streams: streams, onFrame: onFrame)
+        case Self.second:
+            try .init(in: lab.secondMonitor, interface: TappedPair.vxlan, streams: streams, onFrame: onFrame)
         default: try .init(in: lab.collector, interface: "eth0", streams: streams, onFrame: onFrame)
         }
     }
@@ -143,7 +149,8 @@ final class Mirror {
     ) throws -> FrameStream {
         let (a, b) = (TappedPair.macOfA, TappedPair.macOfB)
         return try FrameStream(
-            id: id, from: fromB ? b : a, to: fromB ? a : b, content: content, tags: tags, lengths: lengths, flows: flows)
+            id: id, from: fromB ? b : a, to: fromB ? a : b, content: content, tags: tags, lengths: lengths, flows: flows
+        )
     }
 }
 

@@ -14,7 +14,9 @@ extension Promises {
                 defer { serve.process.terminate() }
                 try serve.command(["port", "create", "web", "--interface", TappedPair.tappedPort])
                 try serve.command(["service", "create", "ids", "--to", TappedPair.monitorAddress, "--vni", "5001"])
-                try serve.command(["flow", "create", "web-both", "--port", "web", "--service", "ids", "--direction", "both"])
+                try serve.command([
+                    "flow", "create", "web-both", "--port", "web", "--service", "ids", "--direction", "both",
+                ])
                 try expectActive(serve)
                 let before = try flow(serve)
 
@@ -26,7 +28,8 @@ extension Promises {
                 serve.process.kill()
                 #expect(serve.process.wait(seconds: 5) != nil)
                 let dead = copies.count
-                #expect(copies.wait(seconds: 5) { $0.frames > dead + 10_000 }, "copies go on without the control process")
+                #expect(
+                    copies.wait(seconds: 5) { $0.frames > dead + 10_000 }, "copies go on without the control process")
                 serve = try ServeProcess(in: lab.host, stateDirectory: "\(directory.path)/state", arguments)
                 try expectActive(serve)
                 let back = copies.count

@@ -44,7 +44,8 @@ extension Promises {
                 let receivers = try destinations.map { try mirror.receiver($0, forth + back) }
                 let atB = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: forth)
                 let sent = try send(forth, from: mirror.lab.a) + send(back, from: mirror.lab.b)
-                let wanted = zip(forth.indices.map { _ in direction != .in } + back.indices.map { _ in direction != .out }, sent)
+                let wanted = zip(
+                    forth.indices.map { _ in direction != .in } + back.indices.map { _ in direction != .out }, sent)
                 let copies = wanted.reduce(0) { $0 + ($1.0 ? $1.1.frames : 0) }
                 for (receiver, destination) in zip(receivers, destinations) {
                     receiver.wait(seconds: 10) { $0.frames >= copies }
@@ -54,16 +55,24 @@ extension Promises {
                     #expect(report.otherFrames == 0, "\(destination) received frames that nobody sent")
                     for (check, (isWanted, sent)) in zip(report.streams, wanted) {
                         let what = "\(destination), stream \(check.stream.id)"
-                        if isWanted { check.expectWhole(sent, what) } else { #expect(check.frames == 0, "\(what) not asked for") }
+                        if isWanted {
+                            check.expectWhole(sent, what)
+                        } else {
+                            #expect(check.frames == 0, "\(what) not asked for")
+                        }
                     }
                 }
-                for (check, sent) in zip(try atB.stop().streams, sent) { check.expectWhole(sent, "original \(check.stream.id)") }
+                for (check, sent) in zip(try atB.stop().streams, sent) {
+                    check.expectWhole(sent, "original \(check.stream.id)")
+                }
                 try mirror.ledger(offered: Dictionary(uniqueKeysWithValues: destinations.map { ($0, copies) }))
             }
         }
 
         /// One destination: the header goes into the received chunk's own headroom. Two: a copy each.
-        @Test(arguments: [[Mirror.monitor], [Mirror.monitor, Mirror.second], [Mirror.monitor, Mirror.local]], [1500, 3400])
+        @Test(
+            arguments: [[Mirror.monitor], [Mirror.monitor, Mirror.second], [Mirror.monitor, Mirror.local]],
+            [1500, 3400])
         func span(destinations: [String], mtu: Int) throws {
             try Mirror.with(Mirror.program(.in, capture: .span, to: destinations), .init(mtu: mtu)) { mirror in
                 let longest = mtu + 14

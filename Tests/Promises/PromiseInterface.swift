@@ -10,7 +10,8 @@ extension Promises {
                 for life in 1...3 {
                     let stream = try Mirror.stream(UInt32(life))
                     let copies = try mirror.receiver(Mirror.monitor, [stream])
-                    let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 1_000).wait()
+                    let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 1_000)
+                        .wait()
                     copies.wait(seconds: 5) { $0.frames >= sent.frames }
                     try copies.stop().streams[0].expectWhole(sent, "life \(life)")
                     try mirror.lab.deleteTappedLink()

@@ -22,9 +22,12 @@ extension Promises {
                     kills.append(nowNanoseconds())
                     try #require(kill(pid, SIGKILL) == 0)
                     let back = poll(seconds: 5, every: 0.01) { (try? mirror.status().pid).map { $0 != pid } ?? false }
-                    try #require(back, "nobody started the dataplane anew after kill \(life)")
+                    try #require(
+                        back, "no dataplane after kill \(life): \(mirror.dataplane.process.standardError.suffix(2000))")
                     let count = copies.count
-                    try #require(copies.wait(seconds: 5) { $0.frames > count + 4_000 }, "no copies after kill \(life)")
+                    // More than a second of life: the supervisor holds back a dataplane that keeps dying at once.
+                    try #require(
+                        copies.wait(seconds: 10) { $0.frames > count + 25_000 }, "no copies after kill \(life)")
                 }
                 let sent = try sender.stop()
                 originals.settle().streams[0].expectWhole(sent, "originals")
@@ -34,7 +37,7 @@ extension Promises {
                 let pauses = kills.map { Self.pause(after: $0, check.silences) }
                 print("copies resumed after \(pauses.map { String(Int($0 * 1000)) }.joined(separator: ", ")) ms")
                 #expect(pauses.allSatisfy { $0 <= Self.limit }, "\(pauses)")
-                #expect(sent.frames > 50_000)
+                #expect(sent.frames > 250_000)
                 try originals.stop()
                 try copies.stop()
             }

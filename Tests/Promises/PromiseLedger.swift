@@ -36,7 +36,9 @@ extension Promises {
         }
 
         /// As much as the sender can: drops are allowed, uncounted ones are not, and originals are none of them.
-        @Test(arguments: [MirrorProgram.CaptureMode.tap, .span]) func overload(capture: MirrorProgram.CaptureMode) throws {
+        @Test(arguments: [MirrorProgram.CaptureMode.tap, .span]) func overload(capture: MirrorProgram.CaptureMode)
+            throws
+        {
             try Mirror.with(Mirror.program(capture == .tap ? .both : .in, capture: capture)) { mirror in
                 let source = capture == .tap ? mirror.lab.a : mirror.lab.feeder
                 let stream = try Mirror.stream(1, lengths: [70])
@@ -44,15 +46,19 @@ extension Promises {
                 let originals = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: [stream])
                 let sent = try FrameSender(stream, in: source, interface: "eth0", rate: 1e6, count: 300_000).wait()
                 let report = originals.settle()
-                _ = try originals.stop()
-                if capture == .tap { #expect(report.streams[0].lost(of: sent) == report.missed) }
+                try originals.stop()
+                // The bridge's own way can be full as well: what it costs, the kernel counts where it happens.
+                let full = try mirror.lab.b.counters(of: "eth0").receiveDropped
+                if capture == .tap { #expect(report.streams[0].lost(of: sent) == report.missed + full) }
                 // A frame that the device refused may have been captured before it was refused.
                 let statistics = try mirror.ledger(offered: sent.refused.isEmpty ? [Mirror.monitor: sent.frames] : [:])
                 let ledger = try #require(statistics.destinations.first)
                 #expect(ledger.offered >= sent.frames)
                 let received = try mirror.lab.monitor.counters(of: TappedPair.vxlan) - before
+                // Full backlogs are the kernel's to name: in front of the underlay a frame has not reached the vxlan device
+                // yet; one that is dropped behind it was counted as received.
                 let underlay = try mirror.lab.monitor.counters(of: TappedPair.underlay)
-                #expect(ledger.frames == received.receivedFrames + received.receiveDropped + underlay.receiveDropped)
+                #expect(ledger.frames == received.receivedFrames + underlay.receiveDropped, "\(received) \(underlay)")
             }
         }
 

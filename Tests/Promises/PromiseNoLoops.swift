@@ -14,7 +14,8 @@ extension Promises {
                 let stranger = try Mirror.stream(2, content: .raw(0x88B5), lengths: [60])
                 let copies = try mirror.receiver(Mirror.monitor, [stream, stranger])
                 let before = try mirror.lab.monitor.counters(of: TappedPair.vxlan)
-                let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 5_000).wait()
+                let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 5_000)
+                    .wait()
                 // What is not ours on the uplink is copied like any other frame.
                 let other = try FrameSender(
                     stranger, in: mirror.lab.host, interface: TappedPair.uplink, rate: 1_000, count: 500
@@ -42,7 +43,8 @@ extension Promises {
                         + " remote \(TappedPair.monitorAddress) nolearning", "link set vx0 up")
                 let stream = try Mirror.stream(1)
                 let copies = try mirror.receiver(Mirror.monitor, [stream])
-                let sent = try FrameSender(stream, in: mirror.lab.host, interface: "vx0", rate: 2_000, count: 1_000).wait()
+                let sent = try FrameSender(stream, in: mirror.lab.host, interface: "vx0", rate: 2_000, count: 1_000)
+                    .wait()
                 let report = copies.settle()
                 // Each came once, through the kernel's device; none was copied by us.
                 report.streams[0].expectWhole(sent, "frames of the kernel's own device")

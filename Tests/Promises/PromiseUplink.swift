@@ -28,7 +28,8 @@ extension Promises {
                 #expect(try mirror.status().taps.first?.state == .active)
                 let before = try #require(try mirror.ledger().destinations.first)
                 let sent = try originals(mirror, 1)
-                let after = try #require(try mirror.ledger(offered: [Mirror.monitor: before.offered + sent.frames]).destinations.first)
+                let after = try #require(
+                    try mirror.ledger(offered: [Mirror.monitor: before.offered + sent.frames]).destinations.first)
                 let reason = DropReason.neighbourUnresolved.name
                 #expect((after.drops[reason] ?? 0) - (before.drops[reason] ?? 0) == sent.frames, "\(after.drops)")
                 // And back again, by itself.
@@ -53,7 +54,8 @@ extension Promises {
                 try mirror.waitUntilReady()
                 let stream = try Mirror.stream(2)
                 let copies = try mirror.receiver(Mirror.monitor, [stream])
-                let again = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 1_000).wait()
+                let again = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 1_000)
+                    .wait()
                 copies.wait(seconds: 5) { $0.frames >= again.frames }
                 try copies.stop().streams[0].expectWhole(again, "copies after the link came back")
             }
@@ -67,7 +69,8 @@ extension Promises {
                 let stream = try Mirror.stream(1, lengths: [128, 1463, 1464, 1465, 1514])
                 let prefixes = Prefixes(stream, most: most)
                 let copies = try mirror.receiver(Mirror.monitor, []) { prefixes.take($0.bytes) }
-                let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 5_000).wait()
+                let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 5_000)
+                    .wait()
                 copies.wait(seconds: 5) { $0.frames >= sent.frames }
                 _ = copies.settle()
                 try copies.stop()
