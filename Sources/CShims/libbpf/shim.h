@@ -1,5 +1,5 @@
-/* libbpf for Swift: the library's headers, and its option structs behind static inline functions,
-   because the macros that declare them do not import. */
+/* libbpf for Swift. Its option macros do not import; Swift zeroes the option structs itself and sets `sz`. */
 #pragma once
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>

@@ -1,0 +1,60 @@
+/* The kernel's interface as the cold side of the dataplane uses it (Sources/FastPath/Host): headers that the Glibc
+   module lacks, and constants that are newer than the headers of Debian 12. No logic. */
+#pragma once
+#include <linux/ethtool.h>
+#include <linux/if_xdp.h>
+#include <linux/sockios.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+enum {
+    /* linux/bpf.h since 6.6: the attach types of tcx, and the place in front of everybody else's programs. */
+    HS_TCX_INGRESS = 46,
+    HS_TCX_EGRESS = 47,
+    HS_BPF_F_BEFORE = 1 << 3,
+    /* linux/bpf.h: flags of maps whose values programs only read. */
+    HS_BPF_F_RDONLY_PROG = 1 << 7,
+    HS_BPF_F_MMAPABLE = 1 << 10,
+    /* linux/if_xdp.h since 6.6: frames of several chunks. */
+    HS_XDP_USE_SG = 1 << 4,
+    /* linux/if_link.h: attach in the driver, never in the generic path. */
+    HS_XDP_FLAGS_DRV_MODE = 1 << 2,
+    /* linux/if.h, which cannot be included beside net/if.h. */
+    HS_IFF_UP = 1 << 0,
+    HS_IFF_LOOPBACK = 1 << 3,
+    HS_IFF_NOARP = 1 << 7,
+    HS_IFF_LOWER_UP = 1 << 16,
+    /* linux/if_arp.h */
+    HS_ARPHRD_ETHER = 1,
+    /* bits/socket.h, asm-generic/socket.h */
+    HS_AF_XDP = 44,
+    HS_SOL_XDP = 283,
+    HS_SO_SNDBUFFORCE = 32,
+    HS_SO_RCVBUFFORCE = 33,
+    HS_SO_MARK = 36,
+    HS_SO_PEERCRED = 17,
+    HS_SO_PEERGROUPS = 59,
+    /* linux/capability.h */
+    HS_CAP_NET_ADMIN = 12,
+    HS_CAP_NET_RAW = 13,
+    HS_CAP_IPC_LOCK = 14,
+    HS_CAP_SYS_ADMIN = 21,
+    HS_CAP_PERFMON = 38,
+    HS_CAP_BPF = 39,
+};
+
+/* Page offsets of an AF_XDP socket's rings: 64-bit constants, which do not import. */
+static const unsigned long long hs_xdp_fill_offset = XDP_UMEM_PGOFF_FILL_RING;
+static const unsigned long long hs_xdp_completion_offset = XDP_UMEM_PGOFF_COMPLETION_RING;
+static const unsigned long long hs_xdp_receive_offset = XDP_PGOFF_RX_RING;
+static const unsigned long long hs_xdp_transmit_offset = XDP_PGOFF_TX_RING;
+
+/* Only declared with _GNU_SOURCE, which the importer does not define. */
+int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+int pthread_setname_np(pthread_t thread, const char *name);

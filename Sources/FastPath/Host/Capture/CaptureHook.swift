@@ -1,0 +1,95 @@
+// One attachment of the capture program: a port's ingress or egress, at the head of tcx, or in clsact where the
+// kernel has no tcx. Before it: CaptureProgram.swift loads it. After it: frames.
+//
+// Nothing is pinned. A tcx link lives by our descriptor, so the kernel takes it away when we die, whatever kills us;
+// a clsact filter stays, and the next start sweeps it (Sweep.swift).
+import CLibBPF
+import CShims
+import Glibc
+
+/// Where a capture program sits in the kernel.
+package enum CaptureHookKind: String {
+    case tcx, clsact
+}
+
+/// A capture program on one direction of one interface; gone when it is let go.
+package final class CaptureHook {
+    package let kind: CaptureHookKind
+    package let interface: Int32
+    private let ingress: Bool
+    private let program: Descriptor
+    private let programID: UInt32
+    private var link: Descriptor?
+
+    /// Attaches ahead of everybody else.
+    ///
+    /// - Parameters:
+    ///   - program: a loaded capture program.
+    ///   - ingress: the interface's own direction, not the port's.
+    ///   - kind: nil to take tcx where the kernel has it.
+    package init(
+        _ program: Descriptor, interface: Int32, name: String, ingress: Bool, kind: CaptureHookKind? = nil
+    ) throws(HostError) {
+        self.program = program
+        self.interface = interface
+        self.ingress = ingress
+        programID = try Self.identifier(of: program)
+        if kind != .clsact {
+            do throws(HostError) {
+                link = try Self.linkTCX(program, interface, name, ingress: ingress)
+                self.kind = .tcx
+                return
+            } catch where kind == nil && Self.meansNoTCX(error.code) {}
+        }
+        try Clsact.attach(program, interface, name, ingress: ingress)
+        self.kind = .clsact
+    }
+
+    deinit {
+        if kind == .clsact { Clsact.detach(interface, ingress: ingress) }
+    }
+
+    /// Whether the program is still there, and first.
+    package var isInPlace: Bool {
+        if kind == .clsact { return Clsact.programID(interface, ingress: ingress) == programID }
+        var programs = [UInt32](repeating: 0, count: 64)
+        var count = UInt32(programs.count)
+        let type = bpf_attach_type(UInt32(ingress ? HS_TCX_INGRESS : HS_TCX_EGRESS))
+        let result = bpf_prog_query(interface, type, 0, nil, &programs, &count)
+        // ENOSPC: there are more than we have room for; the first ones are there all the same.
+        return (result == 0 || result == -ENOSPC) && count > 0 && programs[0] == programID
+    }
+
+    /// Goes back to the head. Our old place is left first: two of ours in one chain would make two copies.
+    package func restore(_ name: String) throws(HostError) {
+        if kind == .clsact {
+            Clsact.detach(interface, ingress: ingress)
+            try Clsact.attach(program, interface, name, ingress: ingress)
+        } else {
+            link = nil
+            link = try Self.linkTCX(program, interface, name, ingress: ingress)
+        }
+    }
+
+    private static func linkTCX(
+        _ program: Descriptor, _ interface: Int32, _ name: String, ingress: Bool
+    ) throws(HostError) -> Descriptor {
+        var options = bpf_link_create_opts()
+        options.sz = MemoryLayout<bpf_link_create_opts>.size
+        options.flags = UInt32(HS_BPF_F_BEFORE)
+        let type = bpf_attach_type(UInt32(ingress ? HS_TCX_INGRESS : HS_TCX_EGRESS))
+        return try Descriptor("cannot attach to tcx \(ingress ? "ingress" : "egress") of \(name)") {
+            bpf_link_create(program.raw, interface, type, &options)
+        }
+    }
+
+    /// Kernels before 6.6 do not know the attach type.
+    private static func meansNoTCX(_ code: Int32) -> Bool { code == EINVAL || code == EOPNOTSUPP || code == ENOTSUP }
+
+    private static func identifier(of program: Descriptor) throws(HostError) -> UInt32 {
+        var info = bpf_prog_info()
+        var length = UInt32(MemoryLayout<bpf_prog_info>.size)
+        try check("cannot identify a BPF program") { bpf_obj_get_info_by_fd(program.raw, &info, &length) }
+        return info.id
+    }
+}

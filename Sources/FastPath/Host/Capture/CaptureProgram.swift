@@ -1,0 +1,103 @@
+// capture.bpf.c in the kernel: verified once by libbpf, then loaded again for each attachment with its own constants.
+// Before it: BPFObject.swift. After it: CaptureAttachment.swift puts what `load` returns on a port.
+//
+// libbpf's way to set constants is to open and load the whole object again, which parses the kernel's type
+// information each time: 32 ms. The instructions that it leaves behind are final but for the descriptor of .rodata, so
+// a load of our own changes that one and takes 6 ms.
+import CLibBPF
+package import CShims
+import Glibc
+
+/// The capture program and the maps that all attachments share.
+package final class CaptureProgram {
+    /// Whether the kernel's own fields (checksum state, GSO type) are read, or judged by the frame's bytes.
+    package let readsKernelFields: Bool
+    /// Descriptors of the shared maps.
+    package let programMap, ringsMap, needWakeupMap, ownTunnelsMap: Int32
+    /// CPUs that the per-CPU maps have room for.
+    package let possibleCPUs: Int
+
+    private let object: BPFObject
+    private let instructions: [bpf_insn]
+    private let constantsMap: Int32
+    private let constants: (offsets: [String: Int], size: Int)
+
+    /// The best form of the program that this kernel and our capabilities allow.
+    package static func best() throws(HostError) -> CaptureProgram {
+        if let program = try? CaptureProgram("capture", base64: captureObject, readsKernelFields: true) { return program }
+        return try CaptureProgram("capture_plain", base64: capture_plainObject, readsKernelFields: false)
+    }
+
+    /// Verifies and loads one form of the program.
+    package convenience init(readsKernelFields: Bool) throws(HostError) {
+        try self.init(
+            readsKernelFields ? "capture" : "capture_plain",
+            base64: readsKernelFields ? captureObject : capture_plainObject, readsKernelFields: readsKernelFields)
+    }
+
+    private init(_ name: String, base64: String, readsKernelFields: Bool) throws(HostError) {
+        self.readsKernelFields = readsKernelFields
+        let object = try BPFObject(name, base64: base64)
+        let cpus = libbpf_num_possible_cpus()
+        if cpus < 1 { throw .system("cannot count the CPUs", -cpus) }
+        possibleCPUs = Int(cpus)
+        bpf_map__set_max_entries(bpf_object__find_map_by_name(object.raw, "rings"), UInt32(cpus))
+        constants = try object.constants()
+        try object.load(name)
+        let program = try object.program("capture")
+        instructions = Array(
+            UnsafeBufferPointer(start: bpf_program__insns(program), count: bpf_program__insn_cnt(program)))
+        var map = bpf_object__next_map(object.raw, nil)
+        while let candidate = map, !String(cString: bpf_map__name(candidate)).hasSuffix(".rodata") {
+            map = bpf_object__next_map(object.raw, candidate)
+        }
+        guard let map else { throw HostError("the BPF program '\(name)' has no constants") }
+        constantsMap = bpf_map__fd(map)
+        programMap = try object.map("program")
+        ringsMap = try object.map("rings")
+        needWakeupMap = try object.map("need_wakeup")
+        ownTunnelsMap = try object.map("own_tunnels")
+        self.object = object
+    }
+
+    /// Loads the program for one capture point.
+    ///
+    /// - Parameter slot: 0 ..< HS_SLOTS.
+    package func load(slot: Int, direction: hs_direction) throws(HostError) -> Descriptor {
+        let values = try makeConstants(slot: slot, direction: direction)
+        var instructions = instructions
+        for index in instructions.indices
+        where instructions[index].code == loadDoubleWord
+            && instructions[index].src_reg == UInt8(BPF_PSEUDO_MAP_VALUE) && instructions[index].imm == constantsMap
+        {
+            instructions[index].imm = values.raw
+        }
+        return try Descriptor("the kernel does not take the capture program of slot \(slot)") {
+            bpf_prog_load(
+                BPF_PROG_TYPE_SCHED_CLS, "capture", "Dual BSD/GPL", instructions, instructions.count, nil)
+        }
+    }
+
+    /// A frozen map that stands for .rodata: the verifier then takes its values for constants.
+    private func makeConstants(slot: Int, direction: hs_direction) throws(HostError) -> Descriptor {
+        guard let slotOffset = constants.offsets["port_slot"], let directionOffset = constants.offsets["port_direction"]
+        else { throw HostError("the capture program lacks its constants port_slot and port_direction") }
+        var value = [UInt8](repeating: 0, count: constants.size)
+        value.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(slot), toByteOffset: slotOffset, as: UInt32.self) }
+        value[directionOffset] = UInt8(direction.rawValue)
+        var options = bpf_map_create_opts()
+        options.sz = MemoryLayout<bpf_map_create_opts>.size
+        options.map_flags = UInt32(HS_BPF_F_RDONLY_PROG)
+        let size = UInt32(constants.size)
+        let map = try Descriptor("cannot make a BPF map of constants") {
+            bpf_map_create(BPF_MAP_TYPE_ARRAY, "capture.rodata", 4, size, 1, &options)
+        }
+        var key: UInt32 = 0
+        try check("cannot set the constants of slot \(slot)") { bpf_map_update_elem(map.raw, &key, value, 0) }
+        try check("cannot freeze the constants of slot \(slot)") { bpf_map_freeze(map.raw) }
+        return map
+    }
+}
+
+/// BPF_LD | BPF_IMM | BPF_DW (linux/bpf.h): the instruction of two slots that refers to maps.
+private let loadDoubleWord: UInt8 = 0x18

@@ -1,0 +1,55 @@
+// The capture program as a direct-action filter of the clsact qdisc (linux/pkt_cls.h), for kernels without tcx: first
+// by priority, and recognisable by its handle.
+import CLibBPF
+import CShims
+import Glibc
+
+/// Filters of ours in clsact.
+enum Clsact {
+    /// "HSC1": what tells our filters from others', also after a restart.
+    static let handle: UInt32 = 0x4853_4331
+    private static let priority: UInt32 = 1
+
+    static func attach(_ program: Descriptor, _ interface: Int32, _ name: String, ingress: Bool) throws(HostError) {
+        var hook = hook(interface, ingress: ingress)
+        let made = bpf_tc_hook_create(&hook)
+        if made != 0, made != -EEXIST { throw .system("cannot add the clsact qdisc to \(name)", -made) }
+        var options = options()
+        options.prog_fd = program.raw
+        options.flags = BPF_TC_F_REPLACE.rawValue
+        let result = bpf_tc_attach(&hook, &options)
+        if result != 0 {
+            throw .system("cannot attach to clsact \(ingress ? "ingress" : "egress") of \(name)", -result)
+        }
+    }
+
+    /// The qdisc stays: somebody else may have put filters into it since, and an empty one does nothing.
+    static func detach(_ interface: Int32, ingress: Bool) {
+        var hook = hook(interface, ingress: ingress)
+        var options = options()
+        _ = bpf_tc_detach(&hook, &options)
+    }
+
+    /// Identifier of the program in our place, or nil.
+    static func programID(_ interface: Int32, ingress: Bool) -> UInt32? {
+        var hook = hook(interface, ingress: ingress)
+        var options = options()
+        return bpf_tc_query(&hook, &options) == 0 ? options.prog_id : nil
+    }
+
+    private static func hook(_ interface: Int32, ingress: Bool) -> bpf_tc_hook {
+        var hook = bpf_tc_hook()
+        hook.sz = MemoryLayout<bpf_tc_hook>.size
+        hook.ifindex = interface
+        hook.attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS
+        return hook
+    }
+
+    private static func options() -> bpf_tc_opts {
+        var options = bpf_tc_opts()
+        options.sz = MemoryLayout<bpf_tc_opts>.size
+        options.handle = handle
+        options.priority = priority
+        return options
+    }
+}

@@ -1,0 +1,161 @@
+// The orchestrator of the host side: one program, the kernel as it is, and the difference between the two. Level-
+// triggered: every event and every second `reconcile` computes from scratch what should be, and touches only what is
+// not so. Order: uplink, tunnel, table, capture for what is added; the reverse for what is removed.
+import CShims
+import FastPath
+import Glibc
+package import Logging
+package import MirrorProgram
+
+/// A running dataplane. Everything here happens on the main loop's thread; the worker has its own.
+package final class Dataplane {
+    let logger: Logger
+    let epoch: String
+    let capture: CaptureProgram
+    let maps: CaptureMaps
+    let worker: WorkerHost
+    let kernel: KernelView
+    let ledger = Ledger()
+    private let loop: EventLoop
+    var wake: EventLoop.Timer?
+    private var tick: EventLoop.Timer?
+    /// Takes the place of the better hook that the kernel has.
+    let hookKind: CaptureHookKind?
+
+    /// The running program, and the one before it until every ring has passed the switch.
+    var current: Generation?
+    var previous: Generation?
+    var lastNumber: UInt32 = 0
+    /// Places of destinations in the tables, by what they are: a changed destination gets a place of its own.
+    var indices: [MirrorProgram.Destination: Int] = [:]
+
+    // What is in the kernel and in the worker's table.
+    var hooks: [HookPlace: CaptureHook] = [:]
+    var loaded: [CapturePoint: Descriptor] = [:]
+    var uplinks: [Int32: UplinkSocket] = [:]
+    var spans: [String: SpanPort] = [:]
+    /// Out of use, and to be closed once the worker has a table without them.
+    var leavingUplinks: [UplinkSocket] = []
+    var leavingSpans: [SpanPort] = []
+    /// Numbers of the sockets that have chunks.
+    var numbers: Set<UInt16> = []
+    var published: TableShape?
+    /// Stands where a table has no destination.
+    let spare = CounterBlock.allocate()
+
+    // What was found at the last look.
+    var ports: [PortPlan] = []
+    var routes: [MirrorProgram.Destination: DestinationRoute] = [:]
+    var portErrors: [String: String] = [:]
+    var uplinkErrors: [Int32: String] = [:]
+    var retryDelay = Duration.milliseconds(10)
+    var lastWords: [String: String] = [:]
+
+    package init(_ loop: EventLoop, logger: Logger, hookKind: CaptureHookKind? = nil) throws(HostError) {
+        self.loop = loop
+        self.logger = logger
+        self.hookKind = hookKind
+        var random = SystemRandomNumberGenerator()
+        epoch = String(random.next(), radix: 16)
+        capture = try .best()
+        maps = try CaptureMaps(capture)
+        worker = try WorkerHost(maps)
+        var changed: () -> Void = {}
+        kernel = try KernelView(loop) { changed() }
+        let wake = loop.timer { [unowned self] in reconcile() }
+        let tick = loop.timer { [unowned self] in inspect() }
+        changed = { wake.schedule(in: .milliseconds(5)) }
+        self.wake = wake
+        self.tick = tick
+        for name in Sweep.run(kernel.links) { logger.notice("removed filters of an earlier run from \(name)") }
+        try worker.start()
+        tick.schedule(in: .seconds(1))
+    }
+    /// Replaces the running program and puts it into the kernel as far as the kernel allows; `status` says how far.
+    ///
+    /// - Throws: nothing has changed.
+    package func run(_ program: MirrorProgram) throws(HostError) {
+        if let current, current.program.runs(like: program) {
+            current.program.generation = program.generation
+            reconcile()
+            return
+        }
+        // A table knows two programs: the one before last must be out of the rings.
+        let deadline = ContinuousClock.now.advanced(by: .milliseconds(500))
+        while previous != nil {
+            retirePrevious(atOnce: ContinuousClock.now > deadline)
+            usleep(100)
+        }
+        let slots = try assignSlots(program)
+        assignIndices(program)
+        foldSpanDrops()
+        let next = try Generation(
+            lastNumber + 1, program, slots: slots, ledger: ledger, indices: indices, capture: capture)
+        lastNumber += 1
+        previous = current
+        current = next
+        reconcile()
+    }
+
+    /// Takes everything of ours out of the kernel, the capture first; copies that are under way still leave.
+    package func stop() {
+        hooks = [:]
+        for span in spans.values { span.detach() }
+        let positions = worker.thread.producedPositions
+        let deadline = ContinuousClock.now.advanced(by: .milliseconds(300))
+        let isDone = { [self] in
+            worker.thread.hasDrained(to: positions) && uplinks.values.allSatisfy(\.isDrained)
+        }
+        while !isDone(), ContinuousClock.now < deadline { usleep(500) }
+        worker.stop()
+    }
+
+    /// Once a second: what nobody tells of (a program put ahead of ours, a neighbour that went stale) is looked at.
+    private func inspect() {
+        for (place, hook) in hooks where !hook.isInPlace {
+            let name = kernel.links[place.interface]?.name ?? "interface \(place.interface)"
+            logger.warning("the capture program on \(name) was not in its place any more; putting it back")
+            do throws(HostError) {
+                try hook.restore(name)
+            } catch {
+                hooks[place] = nil
+            }
+        }
+        reconcile()
+        tick?.schedule(in: .seconds(1))
+    }
+
+    /// A port keeps its slot as long as any program names it.
+    private func assignSlots(_ program: MirrorProgram) throws(HostError) -> [String: Int] {
+        if program.ports.count > Int(HS_SLOTS) {
+            throw HostError("the program has \(program.ports.count) ports; a dataplane captures \(HS_SLOTS) at most")
+        }
+        var slots: [String: Int] = [:]
+        for port in program.ports { slots[port.id] = current?.slots[port.id] }
+        let taken = Set(slots.values).union(current?.slots.values.map { $0 } ?? [])
+        var free = (0..<Int(HS_SLOTS)).lazy.filter { !taken.contains($0) }.makeIterator()
+        for port in program.ports where slots[port.id] == nil {
+            guard let slot = free.next() else {
+                throw HostError("no slot is free for port '\(port.id)' while the program before is still in use; apply again")
+            }
+            slots[port.id] = slot
+        }
+        return slots
+    }
+
+    private func assignIndices(_ program: MirrorProgram) {
+        var taken = Set(indices.values)
+        for destination in program.destinations where indices[destination] == nil {
+            let index = (0...).first { !taken.contains($0) }!
+            indices[destination] = index
+            taken.insert(index)
+        }
+    }
+}
+
+extension MirrorProgram {
+    /// Whether both ask for the same, whatever number they carry.
+    fileprivate func runs(like other: MirrorProgram) -> Bool {
+        ports == other.ports && destinations == other.destinations && taps == other.taps
+    }
+}

@@ -1,0 +1,73 @@
+// Where the copies of one destination go at this moment: resolved from the kernel's tables, or the reason why not.
+// Before it: NextHopResolver and LinkTable. After it: a row of the forwarding table, and a line of the status.
+import FastPath
+import MirrorProgram
+
+/// One destination against the kernel of this moment.
+struct DestinationRoute: Equatable {
+    /// What stands in front of a copy; nil on this host.
+    var encapsulation: VXLAN?
+    /// Largest frame that fits, bytes with Ethernet header.
+    var frameLimit = 0
+    /// Interface that copies leave through.
+    var link: Link?
+    /// Why every copy is dropped for now.
+    var fate: DropReason?
+    var reason: String?
+    /// The kernel refuses for good.
+    var isError = false
+    var source: IPv4Address?
+    var nextHop: MACAddress?
+    var mtu: Int?
+
+    init(_ destination: MirrorProgram.Destination, _ resolver: NextHopResolver, _ links: LinkTable) {
+        switch destination.target {
+        case .interface(let name): self.init(interface: name, links)
+        case .tunnel(let tunnel): self.init(tunnel, resolver, links)
+        }
+    }
+
+    private init(interface name: String, _ links: LinkTable) {
+        guard let link = links[name] else {
+            fate = .uplinkDown
+            reason = "there is no interface \(name)"
+            return
+        }
+        self.link = link
+        mtu = link.mtu
+        // An Ethernet header and one tag: what every driver and a veth's other end take beyond the MTU.
+        frameLimit = link.mtu + 18
+        if !link.isEthernet {
+            fate = .uplinkDown
+            reason = "\(name) is not an Ethernet interface"
+            isError = true
+        } else if !link.carries {
+            fate = .uplinkDown
+            reason = link.isUp ? "\(name) has no carrier" : "\(name) is down"
+        }
+    }
+
+    private init(_ tunnel: MirrorProgram.Tunnel, _ resolver: NextHopResolver, _ links: LinkTable) {
+        do throws(NextHopFailure) {
+            let hop = try resolver.resolve(tunnel.remote, links)
+            link = links[hop.interface]
+            source = hop.source
+            nextHop = hop.mac
+            mtu = hop.mtu
+            frameLimit = hop.mtu - VXLAN.overhead
+            encapsulation = VXLAN(
+                destinationMAC: hop.mac.octets, sourceMAC: hop.sourceMAC.octets, source: hop.source.value,
+                remote: tunnel.remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort)
+            if frameLimit < 14 {
+                fate = .exceedsMTU
+                reason = "a path MTU of \(hop.mtu) leaves no room for a frame behind \(VXLAN.overhead) bytes of outer headers"
+            }
+        } catch {
+            fate = error.drop
+            reason = error.reason
+            isError = error.isError
+            link = error.interface.flatMap { links[$0] }
+            source = error.source
+        }
+    }
+}

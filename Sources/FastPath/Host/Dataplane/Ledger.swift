@@ -1,0 +1,81 @@
+// All counters by the ids that people know: the worker's blocks, and what was lost before the worker saw it (no room
+// in a capture ring or an RX ring), which only the kernel can count.
+import FastPath
+import MirrorProgram
+
+/// Counters of taps and destinations while a program names them.
+final class Ledger {
+    fileprivate struct Account {
+        let block = CounterBlock.allocate()
+        var lost: [DropReason: UInt64] = [:]
+    }
+
+    private var taps: [String: Account] = [:]
+    private var destinations: [String: Account] = [:]
+
+    /// The block of a tap, made at its first mention and the same ever after.
+    func block(tap id: String) -> CounterBlock { taps.block(id) }
+    func block(destination id: String) -> CounterBlock { destinations.block(id) }
+
+    /// Counts frames that were offered and dropped before the worker saw them.
+    func lose(_ count: UInt64, _ reason: DropReason, taps: some Sequence<String>, destinations: some Sequence<String>) {
+        if count == 0 { return }
+        for id in taps { self.taps[id]?.lost[reason, default: 0] += count }
+        for id in destinations { self.destinations[id]?.lost[reason, default: 0] += count }
+    }
+
+    /// Forgets everything that these programs do not name. Call it when no table refers to it any more.
+    func retain(_ programs: [MirrorProgram]) {
+        taps.retain(Set(programs.flatMap { $0.taps.map(\.id) }))
+        destinations.retain(Set(programs.flatMap { $0.destinations.map(\.id) }))
+    }
+
+    /// Adds up what is counted.
+    ///
+    /// - Parameter pending: losses that are not folded yet, by tap and by destination.
+    func statistics(
+        of program: MirrorProgram, pending: (taps: [String: UInt64], destinations: [String: UInt64])
+    ) -> (taps: [TapStatistics], destinations: [DestinationStatistics]) {
+        let tapStatistics = program.taps.map { tap in
+            let sums = sums(taps[tap.id], pending.taps[tap.id] ?? 0)
+            return TapStatistics(
+                id: tap.id, frames: sums.frames, bytes: sums.bytes, truncated: sums.truncated, drops: sums.drops)
+        }
+        let destinationStatistics = program.destinations.map { destination in
+            let sums = sums(destinations[destination.id], pending.destinations[destination.id] ?? 0)
+            return DestinationStatistics(
+                id: destination.id, offered: sums.offered, frames: sums.frames, bytes: sums.bytes,
+                truncated: sums.truncated, drops: sums.drops)
+        }
+        return (tapStatistics, destinationStatistics)
+    }
+
+    private func sums(
+        _ account: Account?, _ pending: UInt64
+    ) -> (offered: UInt64, frames: UInt64, bytes: UInt64, truncated: UInt64, drops: [String: UInt64]) {
+        var drops: [String: UInt64] = [:]
+        var offered = account?.block.offered ?? 0
+        for reason in DropReason.allCases {
+            let lost = (account?.lost[reason] ?? 0) + (reason == .captureRingFull ? pending : 0)
+            drops[reason.name] = (account?.block.drops(reason) ?? 0) + lost
+            offered += lost
+        }
+        return (offered, account?.block.frames ?? 0, account?.block.bytes ?? 0, account?.block.truncated ?? 0, drops)
+    }
+}
+
+extension Dictionary<String, Ledger.Account> {
+    fileprivate mutating func block(_ id: String) -> CounterBlock {
+        if let known = self[id] { return known.block }
+        let account = Ledger.Account()
+        self[id] = account
+        return account.block
+    }
+
+    fileprivate mutating func retain(_ ids: Set<String>) {
+        for (id, account) in self where !ids.contains(id) {
+            account.block.deallocate()
+            self[id] = nil
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// Pure: what one port of a program asks of the kernel right now, given the interfaces that there are.
+import CShims
+package import MirrorProgram
+
+/// A place for the capture program: one direction of one port on one interface.
+package struct HookPlace: Hashable {
+    package var point: CapturePoint
+    package var interface: Int32
+    /// The interface's own direction.
+    package var ingress: Bool
+
+    package init(point: CapturePoint, interface: Int32, ingress: Bool) {
+        self.point = point
+        self.interface = interface
+        self.ingress = ingress
+    }
+}
+
+/// A port against the interfaces of this moment.
+package struct PortPlan {
+    package var port: MirrorProgram.Port
+    package var slot: Int
+    /// The interface to capture on; nil with a reason in `down`.
+    package var link: Link?
+    package var down: String?
+    package var side: MirrorProgram.Side?
+    /// Of a `tap` port.
+    package var hooks: Set<HookPlace> = []
+
+    /// - Parameter taps: the taps of the port.
+    package init(_ port: MirrorProgram.Port, slot: Int, taps: [MirrorProgram.Tap], links: LinkTable) {
+        self.port = port
+        self.slot = slot
+        guard let link = links[port.interface] else {
+            down = "there is no interface \(port.interface)"
+            return
+        }
+        let side = port.side == .auto ? link.side : port.side
+        self.side = side
+        if let reason = Self.obstacle(port, link) {
+            down = reason
+        } else if taps.isEmpty {
+            down = "no tap selects its frames"
+        } else {
+            self.link = link
+        }
+        guard self.link != nil, port.capture == .tap else { return }
+        for direction in [HS_IN, HS_OUT] where taps.contains(where: { $0.direction.selects(direction) }) {
+            // Seen from behind the link, what goes in comes out of the interface on this side.
+            let ingress = (direction == HS_IN) == (side == .`self`)
+            hooks.insert(
+                HookPlace(
+                    point: CapturePoint(slot: slot, direction: UInt8(direction.rawValue)), interface: link.index,
+                    ingress: ingress))
+        }
+    }
+
+    private static func obstacle(_ port: MirrorProgram.Port, _ link: Link) -> String? {
+        if !link.isEthernet { return "\(link.name) is not an Ethernet interface" }
+        if let mac = port.mac, mac != link.mac {
+            return "\(link.name) has the MAC address \(link.mac?.description ?? "none"), not \(mac)"
+        }
+        if port.capture == .span, !link.isUp { return "\(link.name) is down" }
+        return nil
+    }
+}

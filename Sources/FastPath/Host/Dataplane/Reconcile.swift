@@ -1,0 +1,278 @@
+// From what should be to what is: the steps of one look, in the order in which they are done. Every step is repeated
+// until it has succeeded, and does nothing where all is right. Before it: an event, a new program, or the second.
+// After it: StatusReport.swift tells what came of it.
+import CShims
+import FastPath
+import Logging
+import MirrorProgram
+
+extension Dataplane {
+    /// Compares the kernel with the running program and mends the difference.
+    func reconcile() {
+        guard let current else { return }
+        letGo(of: kernel.takeEnded())
+        look(current)
+        var isDone = openUplinks()
+        isDone = openSpans() && isDone
+        leaveUnused()
+        do throws(HostError) {
+            try guardTunnels()
+            try publish()
+            try install(current)
+        } catch {
+            logger.error("\(error)")
+            isDone = false
+        }
+        isDone = placeHooks() && isDone
+        retirePrevious()
+        announce()
+        if previous != nil { wake?.schedule(in: .milliseconds(2)) }
+        if isDone {
+            retryDelay = .milliseconds(10)
+        } else {
+            wake?.schedule(in: retryDelay)
+            retryDelay = min(retryDelay * 2, .seconds(1))
+        }
+    }
+
+    /// What stood on interfaces that have ended is gone, even where a new one has the same index.
+    private func letGo(of ended: Set<Int32>) {
+        if ended.isEmpty { return }
+        for place in hooks.keys where ended.contains(place.interface) { hooks[place] = nil }
+        for index in ended {
+            if let uplink = uplinks.removeValue(forKey: index) { leavingUplinks.append(uplink) }
+        }
+        for (id, span) in spans where ended.contains(span.interface) { leave(id, span) }
+    }
+
+    /// What the ports and destinations find at this moment.
+    private func look(_ current: Generation) {
+        let taps = Dictionary(grouping: current.program.taps, by: \.port)
+        ports = current.program.ports.map { port in
+            PortPlan(port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], links: kernel.links)
+        }
+        routes = [:]
+        for destination in indices.keys {
+            routes[destination] = DestinationRoute(destination, kernel.resolver, kernel.links)
+        }
+    }
+
+    // MARK: Uplinks
+
+    /// Opens a socket on every interface that copies leave through.
+    private func openUplinks() -> Bool {
+        let wanted = Dictionary(
+            routes.values.filter { $0.fate == nil }.compactMap(\.link).map { ($0.index, $0) }, uniquingKeysWith: { $1 })
+        uplinkErrors = [:]
+        for (index, link) in wanted where uplinks[index] == nil {
+            guard let number = freeNumbers(1).first else { break }
+            do throws(HostError) {
+                uplinks[index] = try UplinkSocket(link, number: number, area: worker.area)
+                numbers.insert(number)
+                logger.info("copies leave through \(link.name)")
+            } catch {
+                uplinkErrors[index] = error.description
+            }
+        }
+        let now = ContinuousClock.now
+        for uplink in uplinks.values {
+            uplink.idleSince = wanted[uplink.interface] == nil ? uplink.idleSince ?? now : nil
+        }
+        return uplinkErrors.isEmpty
+    }
+
+    /// Uplinks that nobody has used for a second and whose copies have left; longer if the kernel does not take them.
+    private func leaveUnused() {
+        let now = ContinuousClock.now
+        for (index, uplink) in uplinks {
+            guard let since = uplink.idleSince else { continue }
+            let idle = since.duration(to: now)
+            if idle < .seconds(1) || (!uplink.isDrained && idle < .seconds(5)) { continue }
+            uplinks[index] = nil
+            leavingUplinks.append(uplink)
+        }
+    }
+
+    /// Lowest numbers that no socket has.
+    private func freeNumbers(_ count: Int) -> [UInt16] {
+        Array((UInt16(0)..<4096).lazy.filter { !self.numbers.contains($0) }.prefix(count))
+    }
+
+    // MARK: Span ports
+
+    private func openSpans() -> Bool {
+        let wanted = Dictionary(
+            uniqueKeysWithValues: ports.filter { $0.port.capture == .span && $0.link != nil }.map { ($0.port.id, $0) })
+        for (id, span) in spans where wanted[id]?.link?.index != span.interface || wanted[id]?.slot != span.slot {
+            leave(id, span)
+        }
+        portErrors = [:]
+        for (id, plan) in wanted where spans[id] == nil {
+            do throws(HostError) {
+                spans[id] = try openSpan(plan)
+            } catch {
+                portErrors[id] = error.description
+            }
+        }
+        return portErrors.isEmpty
+    }
+
+    private func openSpan(_ plan: PortPlan) throws(HostError) -> SpanPort {
+        let link = plan.link!
+        let numbers = freeNumbers(SpanPort.receiveQueues(link.name))
+        // The first fill must leave chunks for the copies: a quarter of all for the ports together.
+        let share = max(64, min(2048, worker.area.bytes / worker.area.chunkSize / 4 / max(1, numbers.count)))
+        let chunks = try worker.publish(contents(), wanted: share * numbers.count)
+        do throws(HostError) {
+            let span = try SpanPort(link, slot: plan.slot, numbers: numbers, chunks: chunks, worker: worker)
+            self.numbers.formUnion(numbers)
+            logger.info("\(link.name) is steered into \(span.queues) sockets\(span.isZeroCopy ? ", zero-copy" : "")")
+            return span
+        } catch {
+            worker.giveBack(chunks)
+            throw error
+        }
+    }
+
+    private func leave(_ id: String, _ span: SpanPort) {
+        span.detach()
+        foldDrops(of: id, span)
+        spans[id] = nil
+        leavingSpans.append(span)
+    }
+
+    // MARK: The table
+
+    /// Makes the loop guard know every tunnel before its first copy.
+    private func guardTunnels() throws(HostError) {
+        var keys: Set<TunnelKey> = []
+        for (destination, route) in routes {
+            guard case .tunnel(let tunnel) = destination.target, let source = route.source else { continue }
+            keys.insert(
+                TunnelKey(
+                    source: source.value, remote: tunnel.remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort))
+        }
+        try maps.setOwnTunnels(keys)
+    }
+
+    private var shape: TableShape {
+        var rows = [TableShape.Row?](repeating: nil, count: (indices.values.max() ?? -1) + 1)
+        for (destination, index) in indices {
+            guard let route = routes[destination] else { continue }
+            let uplink = route.fate == nil ? route.link.flatMap { uplinks[$0.index]?.number } : nil
+            rows[index] = TableShape.Row(
+                id: destination.id, encapsulation: route.encapsulation, frameLimit: route.frameLimit, uplink: uplink,
+                fate: route.fate ?? (uplink == nil ? .uplinkDown : nil))
+        }
+        return TableShape(
+            generation: current?.number ?? 0, previous: previous?.number, rows: rows,
+            uplinks: uplinks.values.map(\.number).sorted(), spans: spans.values.flatMap(\.numbers).sorted())
+    }
+
+    private func contents() -> WorkerHost.Contents {
+        let byNumber = Dictionary(uniqueKeysWithValues: uplinks.values.map { ($0.number, $0.pointer) })
+        let rows = shape.rows.map { row in
+            DestinationPlan(
+                encapsulation: row?.encapsulation, frameLimit: row?.frameLimit ?? 0,
+                uplink: row?.uplink.flatMap { byNumber[$0] }, fate: row == nil ? .noRoute : row!.fate,
+                counters: row.map { ledger.block(destination: $0.id) } ?? spare)
+        }
+        return WorkerHost.Contents(
+            current: current!.selection, previous: previous?.selection, destinations: rows,
+            uplinks: uplinks.values.map(\.pointer), spans: spans.values.flatMap(\.sources))
+    }
+
+    /// Gives the worker a new table where something has changed, and closes what only the old one had.
+    private func publish() throws(HostError) {
+        let wanted = shape
+        if wanted != published || !leavingUplinks.isEmpty || !leavingSpans.isEmpty {
+            try worker.publish(contents())
+            published = wanted
+        }
+        let closed = leavingUplinks.map(\.number) + leavingSpans.flatMap(\.numbers)
+        leavingUplinks = []
+        leavingSpans = []
+        for number in closed {
+            worker.giveBack(worker.thread.chunks(heldBy: number))
+            numbers.remove(number)
+        }
+        if !worker.returning.isEmpty { try worker.publish(contents()) }
+    }
+
+    // MARK: Capture
+
+    /// Puts the entries of a new program in place: from here on frames match under it.
+    private func install(_ generation: Generation) throws(HostError) {
+        if generation.switchPositions != nil { return }
+        try generation.entries.install()
+        generation.switchPositions = worker.thread.producedPositions
+    }
+
+    private func placeHooks() -> Bool {
+        let wanted = ports.reduce(into: Set<HookPlace>()) { $0.formUnion($1.hooks) }
+        for place in hooks.keys where !wanted.contains(place) { hooks[place] = nil }
+        var isDone = true
+        for plan in ports {
+            for place in plan.hooks where hooks[place] == nil {
+                do throws(HostError) {
+                    hooks[place] = try attach(place, plan.port.interface)
+                } catch {
+                    portErrors[plan.port.id] = error.description
+                    isDone = false
+                }
+            }
+        }
+        return isDone
+    }
+
+    private func attach(_ place: HookPlace, _ name: String) throws(HostError) -> CaptureHook {
+        let program: Descriptor
+        if let known = loaded[place.point] {
+            program = known
+        } else {
+            program = try capture.load(
+                slot: place.point.slot, direction: hs_direction(UInt32(place.point.direction)))
+            loaded[place.point] = program
+        }
+        return try CaptureHook(
+            program, interface: place.interface, name: name, ingress: place.ingress, kind: hookKind)
+    }
+
+    // MARK: The program before
+
+    /// Forgets the program before once no ring has a record of it.
+    ///
+    /// - Parameter atOnce: without waiting for that; what is left in the rings is then counted as stray.
+    func retirePrevious(atOnce: Bool = false) {
+        guard let old = previous, let current, let positions = current.switchPositions else { return }
+        guard atOnce || worker.thread.hasDrained(to: positions) else { return }
+        previous = nil
+        for (point, losers) in old.losers {
+            ledger.lose(
+                old.entries.counts(point).lost, .captureRingFull, taps: losers.taps, destinations: losers.destinations)
+        }
+        let kept = Set(current.program.destinations)
+        indices = indices.filter { kept.contains($0.key) }
+        let slots = Set(current.slots.values)
+        loaded = loaded.filter { slots.contains($0.key.slot) }
+        do throws(HostError) {
+            try publish()
+            ledger.retain([current.program])
+        } catch {
+            logger.error("\(error)")
+        }
+    }
+
+    // MARK: What span ports lose
+
+    /// Counts what the sockets of span ports have dropped since the last call.
+    func foldSpanDrops() {
+        for (id, span) in spans { foldDrops(of: id, span) }
+    }
+
+    private func foldDrops(of id: String, _ span: SpanPort) {
+        let point = CapturePoint(slot: span.slot, direction: 0)
+        guard let losers = current?.losers[point] else { return }
+        ledger.lose(span.takeDrops(), .receiveRingFull, taps: losers.taps, destinations: losers.destinations)
+    }
+}

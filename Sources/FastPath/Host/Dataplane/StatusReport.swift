@@ -1,0 +1,111 @@
+// What a dataplane says of itself, as it was really obtained: the answers to `status` and `stats`, and one line of
+// log for every change of state. Before it: Reconcile.swift. After it: the control socket.
+import FastPath
+import Glibc
+import Logging
+package import MirrorProgram
+
+extension Dataplane {
+    /// What runs now.
+    package func status() -> DataplaneStatus {
+        let ports = ports.map(status)
+        let destinations = (current?.program.destinations ?? []).map(status)
+        let portsByID = Dictionary(uniqueKeysWithValues: ports.map { ($0.id, $0) })
+        let destinationsByID = Dictionary(uniqueKeysWithValues: destinations.map { ($0.id, $0) })
+        let taps = (current?.program.taps ?? []).map { tap in
+            status(tap, portsByID[tap.port]!, tap.destinations.map { destinationsByID[$0]! })
+        }
+        return DataplaneStatus(
+            version: dataplaneVersion, pid: getpid(), epoch: epoch, generation: current?.program.generation, ports: ports,
+            destinations: destinations, taps: taps)
+    }
+
+    private func status(_ plan: PortPlan) -> PortStatus {
+        var status = PortStatus(
+            id: plan.port.id, interface: plan.port.interface, state: .capturing, capture: plan.port.capture,
+            side: plan.side, mtu: kernel.links[plan.port.interface]?.mtu)
+        if let reason = plan.down {
+            status.state = .down
+            status.reason = reason
+        } else if let error = portErrors[plan.port.id] {
+            status.state = .error
+            status.reason = error
+        } else if let span = spans[plan.port.id] {
+            status.hook = "xdp-native"
+            status.zeroCopy = span.isZeroCopy
+            status.queues = span.queues
+        } else {
+            status.hook = plan.hooks.compactMap { hooks[$0]?.kind.rawValue }.first
+        }
+        return status
+    }
+
+    private func status(_ destination: MirrorProgram.Destination) -> DestinationStatus {
+        guard let route = routes[destination] else {
+            return DestinationStatus(id: destination.id, state: .unreachable, reason: "it has not been looked for yet")
+        }
+        var status = DestinationStatus(
+            id: destination.id, state: .ready, uplink: route.link?.name, source: route.source, nextHop: route.nextHop,
+            mtu: route.mtu, reason: route.reason)
+        if route.fate != nil {
+            status.state = route.isError ? .error : .unreachable
+        } else if let error = route.link.flatMap({ uplinkErrors[$0.index] }) {
+            status.state = .error
+            status.reason = error
+        }
+        return status
+    }
+
+    private func status(
+        _ tap: MirrorProgram.Tap, _ port: PortStatus, _ destinations: [DestinationStatus]
+    ) -> TapStatus {
+        switch port.state {
+        case .down: return TapStatus(id: tap.id, state: .down, reason: port.reason)
+        case .error: return TapStatus(id: tap.id, state: .error, reason: port.reason)
+        case .capturing:
+            let reasons = destinations.filter { $0.state != .ready }.compactMap(\.reason)
+            return TapStatus(id: tap.id, state: .active, reason: reasons.isEmpty ? nil : reasons.joined(separator: "; "))
+        }
+    }
+
+    /// All counters now.
+    package func statistics() -> DataplaneStatistics {
+        foldSpanDrops()
+        var pending: (taps: [String: UInt64], destinations: [String: UInt64]) = ([:], [:])
+        for generation in [current, previous].compactMap({ $0 }) {
+            for (point, losers) in generation.losers {
+                let lost = generation.entries.counts(point).lost
+                for id in losers.taps { pending.taps[id, default: 0] += lost }
+                for id in losers.destinations { pending.destinations[id, default: 0] += lost }
+            }
+        }
+        let sums = ledger.statistics(of: current?.program ?? MirrorProgram(), pending: pending)
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let strays = Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, worker.thread.strays($0)) })
+        return DataplaneStatistics(
+            epoch: epoch, time: Double(now.tv_sec) + Double(now.tv_nsec) / 1e9, taps: sums.taps,
+            destinations: sums.destinations, strays: strays, umem: worker.thread.census())
+    }
+
+    /// Logs every port and destination whose state is not what it was.
+    func announce() {
+        var words: [String: String] = [:]
+        for plan in ports {
+            let port = status(plan)
+            let hook = port.hook.map { " by \($0)" } ?? ""
+            words["port \(port.id) (\(port.interface))"] = describe("\(port.state.rawValue)\(hook)", port.reason)
+        }
+        for destination in current?.program.destinations ?? [] {
+            let status = status(destination)
+            let uplink = status.uplink.map { " through \($0)" } ?? ""
+            words["destination \(status.id)"] = describe("\(status.state.rawValue)\(uplink)", status.reason)
+        }
+        for (who, what) in words.sorted(by: { $0.key < $1.key }) where lastWords[who] != what {
+            logger.notice("\(who): \(what)")
+        }
+        lastWords = words
+    }
+
+    private func describe(_ state: String, _ reason: String?) -> String { reason.map { "\(state): \($0)" } ?? state }
+}

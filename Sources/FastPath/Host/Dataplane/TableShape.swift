@@ -1,0 +1,21 @@
+// Everything of a forwarding table that can be compared: a table is published when its shape differs from the last.
+import FastPath
+import MirrorProgram
+
+struct TableShape: Equatable {
+    struct Row: Equatable {
+        var id: String
+        var encapsulation: VXLAN?
+        var frameLimit: Int
+        /// Number of the uplink's socket.
+        var uplink: UInt16?
+        var fate: DropReason?
+    }
+
+    var generation: UInt32
+    var previous: UInt32?
+    /// By the destinations' indices.
+    var rows: [Row?]
+    var uplinks: [UInt16]
+    var spans: [UInt16]
+}

@@ -1,0 +1,59 @@
+// An interface that copies leave through, as the host side holds it: the bound socket and what the worker needs of it.
+// Before it: XSKSocket. After it: the forwarding table refers to `pointer`.
+import CShims
+import FastPath
+import Synchronization
+
+/// One TX socket. Let it go only when no table refers to it.
+final class UplinkSocket {
+    let interface: Int32
+    /// Number among the worker's sockets.
+    let number: UInt16
+    let pointer: UnsafeMutablePointer<Uplink>
+    private let socket: XSKSocket
+    /// Since when no destination uses it.
+    var idleSince: ContinuousClock.Instant?
+
+    /// Queues that are tried when others hold the first ones.
+    private static let mostQueues = 64
+
+    init(_ link: Link, number: UInt16, area: XSKSocket.Area) throws(HostError) {
+        interface = link.index
+        self.number = number
+        socket = try Self.open(link, area)
+        pointer = .allocate(capacity: 1)
+        pointer.initialize(
+            to: Uplink(
+                socket: socket.descriptor.raw, number: number, transmit: socket.data, completion: socket.completion))
+    }
+
+    deinit {
+        pointer.deinitialize(count: 1)
+        pointer.deallocate()
+    }
+
+    /// Whether frames may be longer than a chunk.
+    var takesLongFrames: Bool { socket.takesLongFrames }
+
+    /// Whether the kernel has taken everything that was queued.
+    var isDrained: Bool {
+        let word = { (address: UnsafeMutableRawPointer) in
+            address.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
+        }
+        return word(socket.data.producer) == word(socket.data.consumer)
+    }
+
+    private static func open(_ link: Link, _ area: XSKSocket.Area) throws(HostError) -> XSKSocket {
+        var last: HostError?
+        for queue in 0..<min(max(1, link.transmitQueues), mostQueues) {
+            do throws(HostError) {
+                return try XSKSocket.open(.transmit, interface: link.index, name: link.name, queue: queue, area: area)
+            } catch {
+                // The first queue's answer is the one to tell of: further queues may simply not exist.
+                last = last ?? error
+                if error.code != EBUSY { break }
+            }
+        }
+        throw last!
+    }
+}

@@ -1,0 +1,103 @@
+// The worker thread and what the host side shares with it: the bell, the epoll set it sleeps in, the tables. Before
+// it: CaptureMaps and UMEM. After it: the loop of Worker.swift, which acts on the last table that was published.
+import CShims
+import FastPath
+import Glibc
+
+/// One running worker. Everything that changes for it travels as a new forwarding table.
+final class WorkerHost {
+    let thread: WorkerThread
+    let area: XSKSocket.Area
+    private let epoll, bell: Descriptor
+    private var handle = pthread_t()
+    private var serial: UInt64 = 1
+    /// Chunks that go back to the worker with the next table.
+    private(set) var returning: [UInt32] = []
+
+    /// What a table is made of, but for the chunks that move with it.
+    struct Contents {
+        var current: Selection
+        var previous: Selection?
+        var destinations: [DestinationPlan]
+        var uplinks: [UnsafeMutablePointer<Uplink>]
+        var spans: [UnsafeMutablePointer<SpanSource>]
+    }
+
+    /// 64 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
+    private static let chunkCount = 16384
+
+    init(_ maps: CaptureMaps) throws(HostError) {
+        guard let umem = UMEM(chunkCount: Self.chunkCount) else {
+            throw HostError("cannot map \(Self.chunkCount * UMEM.chunkSize >> 20) MiB for frames; free some memory")
+        }
+        epoll = try Descriptor("cannot make the worker's epoll set") { epoll_create1(Int32(EPOLL_CLOEXEC)) }
+        bell = try Descriptor("cannot make the worker's bell") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
+        area = XSKSocket.Area(base: umem.base, bytes: umem.byteCount, chunkSize: UMEM.chunkSize)
+        let table = ForwardingTable(
+            serial: 1, current: Selection(generation: 0, ports: []), destinations: [], uplinks: [], spans: [])
+        thread = WorkerThread(
+            umem: umem, rings: maps.rings, needWakeup: maps.needWakeup, epoll: epoll.raw, table: table)
+        // The bell is edge-triggered, so that nobody has to read it.
+        try wake(on: bell, EPOLLIN.rawValue | EPOLLET.rawValue)
+        for ring in maps.ringDescriptors { try wake(on: ring, EPOLLIN.rawValue) }
+    }
+
+    /// Starts the thread; signals that belong to the main loop must be blocked by now.
+    func start() throws(HostError) {
+        let result = pthread_create(
+            &handle, nil,
+            { context in
+                pthread_setname_np(pthread_self(), "hs-worker")
+                // Copies yield to those whose frames they are.
+                setpriority(Int32(PRIO_PROCESS.rawValue), 0, 5)
+                Unmanaged<WorkerThread>.fromOpaque(context!).takeRetainedValue().run()
+                return nil
+            }, Unmanaged.passRetained(thread).toOpaque())
+        if result != 0 { throw .system("cannot start the worker thread", result) }
+    }
+
+    /// Ends the thread.
+    func stop() {
+        thread.stop()
+        ring()
+        pthread_join(handle, nil)
+    }
+
+    /// A frame in this socket wakes the worker; it ends with the socket.
+    func wake(on descriptor: Descriptor, _ events: UInt32 = EPOLLIN.rawValue) throws(HostError) {
+        var event = epoll_event()
+        event.events = events
+        try check("cannot add to the worker's epoll set") {
+            epoll_ctl(epoll.raw, EPOLL_CTL_ADD, descriptor.raw, &event)
+        }
+    }
+
+    /// Publishes a table and waits until the worker uses it: from then on nothing refers to what only the ones before had.
+    @discardableResult
+    func publish(_ contents: Contents, wanted: Int = 0) throws(HostError) -> [UInt32] {
+        serial += 1
+        let table = ForwardingTable(
+            serial: serial, current: contents.current, previous: contents.previous, destinations: contents.destinations,
+            uplinks: contents.uplinks, spans: contents.spans, returned: returning, wanted: wanted)
+        returning = []
+        thread.publish(table)
+        ring()
+        let deadline = ContinuousClock.now.advanced(by: .seconds(2))
+        while thread.acknowledgedSerial < serial {
+            if ContinuousClock.now > deadline {
+                throw HostError("the worker does not take its new table: it has not come round for 2 s")
+            }
+            usleep(20)
+        }
+        thread.freeTables()
+        return table.grantedChunks
+    }
+
+    /// Takes back chunks of a socket that is closed and in no table, with the next table.
+    func giveBack(_ chunks: [UInt32]) { returning += chunks }
+
+    private func ring() {
+        var one: UInt64 = 1
+        _ = write(bell.raw, &one, 8)
+    }
+}

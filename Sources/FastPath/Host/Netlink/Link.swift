@@ -1,0 +1,54 @@
+// A network interface as rtnetlink describes it (linux/if_link.h).
+package import MirrorProgram
+import CShims
+
+/// One interface of this network namespace.
+package struct Link: Hashable {
+    package var index: Int32
+    package var name: String
+    /// `veth`, `tun`, `bridge`, …; empty for a physical device.
+    package var kind: String = ""
+    package var mac: MACAddress?
+    package var mtu: Int = 0
+    package var flags: UInt32 = 0
+    package var hasCarrier = true
+    /// ARPHRD_ETHER for everything that has Ethernet frames.
+    package var hardwareType: UInt16 = 0
+    package var receiveQueues = 1
+    package var transmitQueues = 1
+
+    package var isUp: Bool { flags & UInt32(HS_IFF_UP) != 0 }
+    package var isEthernet: Bool { hardwareType == UInt16(HS_ARPHRD_ETHER) && flags & UInt32(HS_IFF_LOOPBACK) == 0 }
+    /// Up, and a frame that is sent now leaves.
+    package var carries: Bool { isUp && hasCarrier }
+
+    /// The side of the link that a port on this interface is seen from, when the program leaves it open: behind a veth,
+    /// netkit or tap device sits the owner.
+    package var side: MirrorProgram.Side { ["veth", "tun", "netkit"].contains(kind) ? .peer : .`self` }
+
+    package init(index: Int32, name: String) {
+        self.index = index
+        self.name = name
+    }
+
+    /// - Parameter message: RTM_NEWLINK or RTM_DELLINK; nil for what describes no whole interface (bridge ports,
+    ///   wireless events).
+    package init?(_ message: NetlinkMessage) {
+        let header = MemoryLayout<ifinfomsg>.size
+        guard message.payload.count >= header, message.payload.number(at: 0, as: UInt8.self) == 0 else { return nil }
+        let attributes = message.attributes(after: header)
+        guard let name = attributes[Int(IFLA_IFNAME)], let mtu = attributes[Int(IFLA_MTU)] else { return nil }
+        index = message.payload.number(at: 4, as: Int32.self)
+        self.name = name.text
+        self.mtu = Int(mtu.number(at: 0, as: UInt32.self))
+        hardwareType = message.payload.number(at: 2, as: UInt16.self)
+        flags = message.payload.number(at: 8, as: UInt32.self)
+        mac = attributes[Int(IFLA_ADDRESS)].flatMap { $0.count == 6 ? MACAddress(octets: $0) : nil }
+        if let carrier = attributes[Int(IFLA_CARRIER)] { hasCarrier = carrier.number(at: 0, as: UInt8.self) != 0 }
+        if let queues = attributes[Int(IFLA_NUM_RX_QUEUES)] { receiveQueues = Int(queues.number(at: 0, as: UInt32.self)) }
+        if let queues = attributes[Int(IFLA_NUM_TX_QUEUES)] { transmitQueues = Int(queues.number(at: 0, as: UInt32.self)) }
+        if let info = attributes[Int(IFLA_LINKINFO)] {
+            kind = NetlinkMessage.attributes(info)[Int(IFLA_INFO_KIND)]?.text ?? ""
+        }
+    }
+}

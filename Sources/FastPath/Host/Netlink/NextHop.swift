@@ -1,0 +1,37 @@
+// Where copies toward a remote really go: what the outer header is made of, or why nothing can be sent.
+// Before it: NextHopResolver. After it: the forwarding table.
+package import MirrorProgram
+
+/// A resolved way to an IPv4 address.
+package struct NextHop: Hashable {
+    /// Interface that leads there.
+    package var interface: Int32
+    /// Our source address on that way.
+    package var source: IPv4Address
+    /// MAC address of this host on the interface, and of the gateway or of the remote itself.
+    package var sourceMAC: MACAddress
+    package var mac: MACAddress
+    /// Largest IP packet, bytes: the route's or the learned path MTU, else the interface's.
+    package var mtu: Int
+}
+
+/// Why there is no next hop: a drop reason for the counters and a sentence for people.
+package struct NextHopFailure: Error, Hashable {
+    package var drop: DropReason
+    package var reason: String
+    /// What is known of the way all the same.
+    package var interface: Int32?
+    package var source: IPv4Address?
+    /// The kernel refuses for good until somebody changes the configuration: not a passing state.
+    package var isError = false
+
+    package init(
+        _ drop: DropReason, _ reason: String, interface: Int32? = nil, source: IPv4Address? = nil, isError: Bool = false
+    ) {
+        self.drop = drop
+        self.reason = reason
+        self.interface = interface
+        self.source = source
+        self.isError = isError
+    }
+}

@@ -1,0 +1,85 @@
+// The dataplane's directory: one lock, so that one dataplane runs on it; the last program, so that a restart runs it
+// again; the control socket's place. Before it: the command line. After it: Dataplane.swift.
+import CShims
+import Glibc
+
+/// A state directory that this process has locked.
+package final class StateDirectory {
+    package let path: String
+    private let lock: Descriptor
+
+    package var socketPath: String { path + "/dataplane.sock" }
+    private var programPath: String { path + "/program.json" }
+
+    /// Makes the directory where it is missing (0750, group heliostat where there is one) and locks it.
+    ///
+    /// - Parameter waiting: wait for the lock: the run before has not quite ended, or goes on without its supervisor.
+    package init(_ path: String, waiting: Bool = false) throws(HostError) {
+        self.path = path
+        try Self.make(path)
+        lock = try Self.lock(
+            path + "/lock", waiting: waiting, else: "another heliostat-dataplane", "runs on \(path); stop it first")
+    }
+
+    /// Takes `file` as a lock that the kernel lets go when this process ends, and writes our process id into it.
+    ///
+    /// - Throws: `holder (pid N) why` when somebody else has it.
+    static func lock(
+        _ file: String, waiting: Bool, else holder: String, _ why: String
+    ) throws(HostError) -> Descriptor {
+        let descriptor = try Descriptor("cannot open \(file)") { open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o640) }
+        do throws(HostError) {
+            try check("cannot lock \(file)") { flock(descriptor.raw, LOCK_EX | (waiting ? 0 : LOCK_NB)) }
+        } catch where error.code == EWOULDBLOCK {
+            let pid = (try? readText(file))?.filter(\.isNumber) ?? ""
+            throw HostError("\(holder)\(pid.isEmpty ? "" : " (pid \(pid))") \(why)", code: error.code)
+        }
+        let text = "\(getpid())\n"
+        _ = ftruncate(descriptor.raw, 0)
+        if pwrite(descriptor.raw, text, text.utf8.count, 0) < 0 { throw .system("cannot write \(file)") }
+        return descriptor
+    }
+
+    /// The program of the last `save`, or nil.
+    package func lastProgram() throws(HostError) -> [UInt8]? {
+        do throws(HostError) {
+            return try readBytes(programPath)
+        } catch where error.code == ENOENT {
+            return nil
+        }
+    }
+
+    /// Replaces the last program: a reader, also one after a crash of the machine, finds the old one or the new one.
+    package func save(program: [UInt8]) throws(HostError) {
+        let temporary = programPath + ".new"
+        let file = try Descriptor("cannot write \(temporary)") {
+            open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
+        }
+        var written = 0
+        while written < program.count {
+            let count = program.withUnsafeBytes { write(file.raw, $0.baseAddress! + written, $0.count - written) }
+            if count < 0, errno == EINTR { continue }
+            if count < 0 { throw .system("cannot write \(temporary)") }
+            written += count
+        }
+        try check("cannot write \(temporary)") { fsync(file.raw) }
+        try check("cannot replace \(programPath)") { rename(temporary, programPath) }
+        let directory = try Descriptor("cannot open \(path)") { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        try check("cannot write \(path)") { fsync(directory.raw) }
+    }
+
+    static func make(_ path: String) throws(HostError) {
+        var made = ""
+        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+            made += made.isEmpty && part.isEmpty ? "/" : (made.isEmpty || made.hasSuffix("/") ? "" : "/") + part
+            if part.isEmpty || mkdir(made, 0o750) == 0 { continue }
+            if errno != EEXIST { throw .system("cannot make the state directory \(made)") }
+        }
+        giveToGroup(path)
+    }
+
+    /// Lets the group heliostat in, where it exists and we may.
+    static func giveToGroup(_ path: String) {
+        if let group = getgrnam("heliostat") { _ = chown(path, uid_t.max, group.pointee.gr_gid) }
+    }
+}

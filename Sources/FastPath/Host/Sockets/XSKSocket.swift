@@ -1,0 +1,194 @@
+// An AF_XDP socket by hand over linux/if_xdp.h (Documentation/networking/af_xdp.rst): UMEM registration, four rings,
+// bind. Before it: the link and its queue. After it: SpanSource or Uplink of the worker, which get the ring mappings.
+//
+// Every socket registers the whole of the worker's chunks as a UMEM of its own. The kernel allows that, and it spares
+// the restrictions of XDP_SHARED_UMEM (one fill ring for all, one device): a chunk that came in on one socket goes out
+// on another by its address alone, and whose turn it is only the worker has to know.
+import CShims
+package import FastPath
+import Glibc
+
+/// A bound AF_XDP socket on one queue of one interface.
+package final class XSKSocket {
+    /// What the socket is for.
+    package enum Role {
+        /// Frames of a `span` port: zero-copy if the driver can.
+        case receive
+        /// Copies out of an interface that others use too: copy mode, since zero-copy would take over the queue's RX.
+        case transmit
+    }
+
+    /// The memory that sockets register.
+    package struct Area {
+        var base: UnsafeMutableRawPointer
+        var bytes: Int
+        var chunkSize: Int
+
+        package init(base: UnsafeMutableRawPointer, bytes: Int, chunkSize: Int) {
+            self.base = base
+            self.bytes = bytes
+            self.chunkSize = chunkSize
+        }
+    }
+
+    package let descriptor: Descriptor
+    package let interface: Int32
+    package let queue: Int
+    /// As obtained, not as asked for.
+    package private(set) var isZeroCopy = false
+    /// Frames may be longer than a chunk.
+    package let takesLongFrames: Bool
+    /// The data ring is RX or TX by role.
+    package let data, fill, completion: RingMapping
+    private let mappings: [(address: UnsafeMutableRawPointer, length: Int)]
+
+    /// Elements of each ring.
+    package static let ringSize = 4096
+    /// Bytes that stay free in front of a received frame, beyond the kernel's own 256: room for the outer header.
+    package static let headroom = 64
+
+    /// Binds to a queue in the best mode that the driver has.
+    ///
+    /// - Parameters:
+    ///   - chunks: addresses for the fill ring, which must have chunks before the first frame comes.
+    /// - Throws: `code` EBUSY while the queue's last user is not quite gone, or for as long as there is one.
+    package static func open(
+        _ role: Role, interface: Int32, name: String, queue: Int, area: Area, chunks: [UInt64] = []
+    ) throws(HostError) -> XSKSocket {
+        let copy = Int(XDP_COPY), zeroCopy = Int(XDP_ZEROCOPY)
+        let modes = role == .receive ? [zeroCopy | sg, zeroCopy, copy | sg, copy] : [copy | sg, copy]
+        var last = HostError("no mode was tried")
+        for mode in modes {
+            do throws(HostError) {
+                return try XSKSocket(
+                    role, interface: interface, name: name, queue: queue, area: area, chunks: chunks, mode: mode)
+            } catch {
+                last = error
+                if error.code == EBUSY || error.code == ENETDOWN || error.code == ENODEV { break }
+            }
+        }
+        throw last
+    }
+
+    private init(
+        _ role: Role, interface: Int32, name: String, queue: Int, area: Area, chunks: [UInt64], mode: Int
+    ) throws(HostError) {
+        let descriptor = try Descriptor("cannot open an AF_XDP socket") {
+            socket(Int32(HS_AF_XDP), Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        }
+        self.descriptor = descriptor
+        self.interface = interface
+        self.queue = queue
+        takesLongFrames = mode & sg != 0
+        var umem = xdp_umem_reg()
+        umem.addr = UInt64(UInt(bitPattern: area.base))
+        umem.len = UInt64(area.bytes)
+        umem.chunk_size = UInt32(area.chunkSize)
+        umem.headroom = role == .receive ? UInt32(Self.headroom) : 0
+        try descriptor.set(Int32(XDP_UMEM_REG), &umem, "cannot register \(area.bytes >> 20) MiB of frames' memory")
+        let dataOption = Int32(role == .receive ? XDP_RX_RING : XDP_TX_RING)
+        for option in [Int32(XDP_UMEM_FILL_RING), Int32(XDP_UMEM_COMPLETION_RING), dataOption] {
+            var size = UInt32(Self.ringSize)
+            try descriptor.set(option, &size, "cannot make the rings of an AF_XDP socket")
+        }
+        let mapped = try Self.map(descriptor, role)
+        data = mapped.data
+        fill = mapped.fill
+        completion = mapped.completion
+        mappings = mapped.pages
+        descriptor.setOption(SOL_SOCKET, Int32(HS_SO_SNDBUFFORCE), 32 << 20)
+        descriptor.setOption(SOL_SOCKET, Int32(HS_SO_MARK), Int32(bitPattern: HS_MARK))
+        Self.supply(fill, chunks)
+        try bind(name, mode)
+    }
+
+    deinit {
+        for page in mappings { munmap(page.address, page.length) }
+    }
+
+    private func bind(_ name: String, _ mode: Int) throws(HostError) {
+        var address = sockaddr_xdp()
+        address.sxdp_family = UInt16(HS_AF_XDP)
+        address.sxdp_flags = UInt16(mode | Int(XDP_USE_NEED_WAKEUP))
+        address.sxdp_ifindex = UInt32(interface)
+        address.sxdp_queue_id = UInt32(queue)
+        let raw = descriptor.raw
+        try check("cannot bind an AF_XDP socket to queue \(queue) of \(name)") {
+            withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    Glibc.bind(raw, $0, socklen_t(MemoryLayout<sockaddr_xdp>.size))
+                }
+            }
+        }
+        var options = xdp_options()
+        try descriptor.get(Int32(XDP_OPTIONS), &options, "cannot read the mode of an AF_XDP socket")
+        isZeroCopy = options.flags & UInt32(XDP_OPTIONS_ZEROCOPY) != 0
+    }
+
+    /// Frames that the kernel could not put into the RX ring: no room in it, or no chunk in the fill ring.
+    package var receiveDrops: UInt64 {
+        var statistics = xdp_statistics()
+        try? descriptor.get(Int32(XDP_STATISTICS), &statistics, "cannot read the counters of an AF_XDP socket")
+        return statistics.rx_dropped + statistics.rx_ring_full
+    }
+
+    private typealias Mapped = (
+        data: RingMapping, fill: RingMapping, completion: RingMapping,
+        pages: [(address: UnsafeMutableRawPointer, length: Int)]
+    )
+
+    private static func map(_ descriptor: Descriptor, _ role: Role) throws(HostError) -> Mapped {
+        var offsets = xdp_mmap_offsets()
+        try descriptor.get(Int32(XDP_MMAP_OFFSETS), &offsets, "cannot read where an AF_XDP socket's rings are")
+        var pages: [(address: UnsafeMutableRawPointer, length: Int)] = []
+        func ring(
+            _ name: String, _ offset: xdp_ring_offset, _ element: Int, _ page: UInt64
+        ) throws(HostError) -> RingMapping {
+            let length = Int(offset.desc) + ringSize * element
+            let base = try mapPages(
+                "the \(name) ring of an AF_XDP socket", length, PROT_READ | PROT_WRITE, descriptor.raw, Int(page))
+            pages.append((base, length))
+            return RingMapping(
+                producer: base + Int(offset.producer), consumer: base + Int(offset.consumer),
+                flags: base + Int(offset.flags), elements: base + Int(offset.desc), size: UInt32(ringSize))
+        }
+        do throws(HostError) {
+            let descriptors = MemoryLayout<xdp_desc>.stride
+            let data =
+                role == .receive
+                ? try ring("RX", offsets.rx, descriptors, hs_xdp_receive_offset)
+                : try ring("TX", offsets.tx, descriptors, hs_xdp_transmit_offset)
+            let fill = try ring("fill", offsets.fr, 8, hs_xdp_fill_offset)
+            let completion = try ring("completion", offsets.cr, 8, hs_xdp_completion_offset)
+            return (data, fill, completion, pages)
+        } catch {
+            for page in pages { munmap(page.address, page.length) }
+            throw error
+        }
+    }
+
+    /// Puts the first chunks into the fill ring of a socket that nobody uses yet.
+    private static func supply(_ fill: RingMapping, _ chunks: [UInt64]) {
+        let elements = fill.elements.assumingMemoryBound(to: UInt64.self)
+        for (index, address) in chunks.prefix(ringSize).enumerated() { elements[index] = address }
+        fill.producer.assumingMemoryBound(to: UInt32.self).pointee = UInt32(min(chunks.count, ringSize))
+    }
+}
+
+private let sg = Int(HS_XDP_USE_SG)
+
+extension Descriptor {
+    fileprivate func set<Value: BitwiseCopyable>(
+        _ option: Int32, _ value: inout Value, _ what: @autoclosure () -> String
+    ) throws(HostError) {
+        let result = setsockopt(raw, Int32(HS_SOL_XDP), option, &value, socklen_t(MemoryLayout<Value>.size))
+        if result < 0 { throw .system(what()) }
+    }
+
+    fileprivate func get<Value: BitwiseCopyable>(
+        _ option: Int32, _ value: inout Value, _ what: @autoclosure () -> String
+    ) throws(HostError) {
+        var length = socklen_t(MemoryLayout<Value>.size)
+        if getsockopt(raw, Int32(HS_SOL_XDP), option, &value, &length) < 0 { throw .system(what()) }
+    }
+}

@@ -1,0 +1,60 @@
+// heliostat-dataplane: the command line and nothing else. What it does is in Sources/FastPath/Host.
+import ArgumentParser
+import FastPathHost
+import Glibc
+import Logging
+import MirrorProgram
+
+@main
+struct HeliostatDataplane: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "heliostat-dataplane",
+        abstract: "Copies the frames of tapped ports to their monitors; one dataplane a host.",
+        version: dataplaneVersion)
+
+    @Argument(help: "'run', which may be left out.")
+    var verb = "run"
+
+    @Option(help: "Where the lock, the control socket and the last program are.")
+    var stateDir = "/var/lib/heliostat/dataplane"
+
+    @Option(help: "Run this program instead of the last one that was applied.")
+    var program: String?
+
+    @Flag(help: "Only say whether the program file is valid.")
+    var check = false
+
+    @Flag(help: "Keep a dataplane running: start it again when it dies of a signal.")
+    var supervise = false
+
+    @Flag(help: .hidden)
+    var waitForLock = false
+
+    func validate() throws {
+        if verb != "run" { throw ValidationError("unknown command '\(verb)'; there is only 'run'") }
+        if check && program == nil { throw ValidationError("--check needs --program FILE") }
+        if check && supervise { throw ValidationError("--check and --supervise exclude each other") }
+    }
+
+    func run() throws {
+        let logger = Logger(label: "heliostat-dataplane") { StreamLogHandler.standardError(label: $0) }
+        do throws(HostError) {
+            if check, let program {
+                let valid = try DataplaneProcess.read(program)
+                print(
+                    "\(program): ok (\(valid.ports.count) ports, \(valid.destinations.count) destinations, \(valid.taps.count) taps)")
+            } else if supervise {
+                var arguments = ["run", "--state-dir", stateDir, "--wait-for-lock"]
+                if let program { arguments += ["--program", program] }
+                let supervisor = try Supervisor(stateDirectory: stateDir, arguments: arguments, logger: logger)
+                Glibc.exit(try supervisor.run())
+            } else {
+                try DataplaneProcess(stateDirectory: stateDir, programFile: program, waits: waitForLock).run(logger)
+            }
+        } catch {
+            let line = "heliostat-dataplane: \(error)\n"
+            write(2, line, line.utf8.count)
+            throw ExitCode(1)
+        }
+    }
+}
