@@ -34,7 +34,7 @@ setup: ## install the Debian packages, the user heliostat, and look for the Swif
 
 # One configuration for everything; the dependencies' hundreds of C files are not named one by one.
 build: ## one release build, tests included
-	$(AS_CALLER) swift build -c release --build-tests --disable-testable-imports 2>&1 | sed -uE '/^\[[0-9/]+\] (Compiling [^ ]+\.(c|cc|S)|Write .*)$$/d'
+	$(AS_CALLER) swift build -c release --build-tests 2>&1 | sed -uE '/^\[[0-9/]+\] (Compiling [^ ]+\.(c|cc|S)|Write .*)$$/d'
 
 demo: setup build ## mirror real frames in namespaces of its own and compare what arrives (about ten seconds)
 	$(ROOT) $(BIN)/heliostat demo $(ARGS)
