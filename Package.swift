@@ -45,9 +45,11 @@ let package = Package(
             name: "CLibBPF", path: "Sources/CShims/libbpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
 
         // The way of a frame.
-        .target(name: "MirrorProgram", path: "Sources/FastPath/Program", swiftSettings: base),
         .target(
-            name: "FastPath", dependencies: ["CShims", "MirrorProgram"], path: "Sources/FastPath/Datapath", swiftSettings: hot),
+            name: "MirrorProgram", path: "Sources/FastPath/Program", exclude: ["README.md"], swiftSettings: base),
+        .target(
+            name: "FastPath", dependencies: ["CShims", "MirrorProgram"], path: "Sources/FastPath/Datapath",
+            swiftSettings: hot),
         .target(
             name: "FastPathHost", dependencies: ["CShims", "CLibBPF", "MirrorProgram", "FastPath", log],
             path: "Sources/FastPath/Host", swiftSettings: base, plugins: ["CompileBPF"]),
@@ -57,7 +59,8 @@ let package = Package(
             swiftSettings: base),
 
         // The way of an intent.
-        .target(name: "ControlModel", dependencies: ["MirrorProgram"], path: "Sources/Control/Model", swiftSettings: base),
+        .target(
+            name: "ControlModel", dependencies: ["MirrorProgram"], path: "Sources/Control/Model", swiftSettings: base),
         .target(
             name: "ControlStore",
             dependencies: ["ControlModel", .product(name: "GRDB", package: "GRDB.swift")],
@@ -75,7 +78,7 @@ let package = Package(
             ],
             path: "Sources/Control/API", swiftSettings: base),
         .target(
-            name: "ControlReconcile", dependencies: ["ControlModel", "ControlStore", "MirrorProgram", log],
+            name: "ControlReconcile", dependencies: ["ControlModel", "ControlStore", "ControlTelemetry", "MirrorProgram", log],
             path: "Sources/Control/Reconcile", swiftSettings: base),
         .target(
             name: "ControlTelemetry",
@@ -90,11 +93,14 @@ let package = Package(
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Control/Commands", swiftSettings: base),
         .executableTarget(
-            name: "heliostat", dependencies: ["ControlCommands", "Demo", argumentParser], swiftSettings: base),
+            name: "heliostat", dependencies: ["ControlCommands", "ControlModel", "Demo", argumentParser],
+            swiftSettings: base),
 
         // Namespaces, paced senders and counting receivers: the witness of the demo, the tests and the benchmarks.
         .target(name: "Lab", dependencies: ["CShims"], swiftSettings: base),
@@ -102,7 +108,7 @@ let package = Package(
 
         .testTarget(name: "ImportTests", swiftSettings: base),
         .testTarget(name: "MirrorProgramTests", dependencies: ["MirrorProgram"], swiftSettings: base),
-        .testTarget(name: "FastPathTests", dependencies: ["FastPath", "CShims"], swiftSettings: base),
+        .testTarget(name: "FastPathTests", dependencies: ["FastPath", "MirrorProgram", "CShims"], swiftSettings: base),
         .testTarget(
             name: "FastPathHostTests", dependencies: ["FastPathHost", "FastPath", "MirrorProgram", "CShims"],
             swiftSettings: base),
@@ -110,7 +116,7 @@ let package = Package(
             name: "ControlTests",
             dependencies: [
                 "ControlModel", "ControlStore", "ControlIdentity", "ControlAPI", "ControlReconcile", "ControlTelemetry",
-                "ControlCommands", "MirrorProgram",
+                "ControlCommands", "MirrorProgram", argumentParser, log,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -131,16 +131,15 @@ extern void *bpf_cast_to_kern_ctx(void *) __ksym;
 static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_record *record)
 {
     struct sk_buff___hs *kernel = bpf_cast_to_kern_ctx(skb);
-    unsigned char *head = BPF_CORE_READ(kernel, head);
 
     record->gso_type = 0;
-    if (BPF_CORE_READ_BITFIELD_PROBED(kernel, ip_summed) == IP_SUMMED_PARTIAL) {
+    if (BPF_CORE_READ_BITFIELD(kernel, ip_summed) == IP_SUMMED_PARTIAL) {
         record->flags |= HS_CHECKSUM_PARTIAL;
-        record->csum_start = BPF_CORE_READ(kernel, csum_start) - (__u16)(BPF_CORE_READ(kernel, data) - head);
-        record->csum_offset = BPF_CORE_READ(kernel, csum_offset);
+        record->csum_start = kernel->csum_start - (__u16)(kernel->data - kernel->head);
+        record->csum_offset = kernel->csum_offset;
     }
     if (record->gso_size) {
-        struct skb_shared_info___hs *shared = (void *)(head + BPF_CORE_READ(kernel, end));
+        struct skb_shared_info___hs *shared = (void *)(kernel->head + kernel->end);
 
         record->gso_type = BPF_CORE_READ(shared, gso_type);
     }

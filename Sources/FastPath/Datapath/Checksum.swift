@@ -1,10 +1,10 @@
 // The Internet checksum (RFC 1071) and its use in IPv4, TCP and UDP headers. Copies leave with complete checksums
 // where the sender left the work to its NIC, and with wrong ones where they were wrong.
 
-enum Checksum {
+package enum Checksum {
     /// One's complement sum of bytes as big-endian 16-bit words, not yet folded; an odd last byte is padded with 0.
     @inline(__always)
-    static func sum(_ bytes: UnsafeRawPointer, _ count: Int) -> UInt64 {
+    package static func sum(_ bytes: UnsafeRawPointer, _ count: Int) -> UInt64 {
         // Sums are independent of byte order up to one swap at the end (RFC 1071 section 2B).
         var even: UInt64 = 0
         var at = 0
@@ -34,7 +34,7 @@ enum Checksum {
 
     /// The sum in 16 bits.
     @inline(__always)
-    static func fold(_ sum: UInt64) -> UInt16 {
+    package static func fold(_ sum: UInt64) -> UInt16 {
         var value = UInt64(fold32(sum))
         value = (value & 0xFFFF) &+ (value >> 16)
         value = (value & 0xFFFF) &+ (value >> 16)

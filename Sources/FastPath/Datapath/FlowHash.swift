@@ -1,14 +1,14 @@
 // The symmetric hash of a frame's flow: equal for both directions of a conversation, so that a receiver can balance
 // by the outer source port and still see both halves. Between Layers.swift and VXLAN.swift on the way of a frame.
 
-enum FlowHash {
+package enum FlowHash {
     /// Hash of addresses, protocol and ports of an IP frame; of MAC addresses and EtherType of another.
     ///
     /// Fragments and transports without ports are hashed by addresses and protocol alone, so that all fragments of
     /// a datagram agree.
     /// - Parameter length: bytes that may be read, at least 14.
     @inline(__always)
-    static func symmetric(_ frame: UnsafeRawPointer, _ length: Int, _ layers: Layers) -> UInt32 {
+    package static func symmetric(_ frame: UnsafeRawPointer, _ length: Int, _ layers: Layers) -> UInt32 {
         var sum: UInt64
         if layers.version == 4 {
             let source = UInt64(frame.big32(layers.network &+ 12))

@@ -44,21 +44,21 @@ extension UnsafeMutableRawPointer {
 }
 
 /// Offsets of a frame's headers, in bytes from its first one.
-struct Layers {
+package struct Layers {
     /// 4, 6, or 0 for a frame that is not IP or whose IP header does not fit.
-    var version: UInt8 = 0
+    package private(set) var version: UInt8 = 0
     /// The transport protocol; 0 where there is none to be read (fragments, unknown extension headers).
-    var transport: UInt8 = 0
-    var isFragment = false
+    package private(set) var transport: UInt8 = 0
+    package private(set) var isFragment = false
     /// Innermost EtherType behind the tags.
-    var etherType: UInt16 = 0
-    var network = 0
+    package private(set) var etherType: UInt16 = 0
+    package var network = 0
     /// First byte behind the IP header and the extension headers.
-    var payload = 0
+    package private(set) var payload = 0
 
     /// - Parameter length: bytes that may be read, at least 14.
     @inline(__always)
-    init(_ frame: UnsafeRawPointer, _ length: Int) {
+    package init(_ frame: UnsafeRawPointer, _ length: Int) {
         var at = 12
         etherType = frame.big16(at)
         at &+= 2

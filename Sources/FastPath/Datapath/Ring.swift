@@ -23,7 +23,7 @@ public struct RingMapping {
 }
 
 /// A ring that we fill: TX or fill.
-struct ProducerRing<Element: BitwiseCopyable>: ~Copyable {
+package struct ProducerRing<Element: BitwiseCopyable>: ~Copyable {
     private let producer, consumer, flags: UnsafeMutablePointer<Atomic<UInt32>>
     private let elements: UnsafeMutablePointer<Element>
     private let size: UInt32
@@ -31,7 +31,7 @@ struct ProducerRing<Element: BitwiseCopyable>: ~Copyable {
     private var cursor: UInt32
     private var seenConsumer: UInt32
 
-    init(_ mapping: RingMapping) {
+    package init(_ mapping: RingMapping) {
         producer = mapping.producer.assumingMemoryBound(to: Atomic<UInt32>.self)
         consumer = mapping.consumer.assumingMemoryBound(to: Atomic<UInt32>.self)
         flags = mapping.flags.assumingMemoryBound(to: Atomic<UInt32>.self)
@@ -43,7 +43,7 @@ struct ProducerRing<Element: BitwiseCopyable>: ~Copyable {
 
     /// Room for `count` elements, looking at the kernel's index only when what was last seen of it does not suffice.
     @inline(__always)
-    mutating func hasRoom(_ count: UInt32) -> Bool {
+    package mutating func hasRoom(_ count: UInt32) -> Bool {
         if size &- (cursor &- seenConsumer) >= count { return true }
         seenConsumer = consumer.pointee.load(ordering: .acquiring)
         return size &- (cursor &- seenConsumer) >= count
@@ -51,38 +51,38 @@ struct ProducerRing<Element: BitwiseCopyable>: ~Copyable {
 
     /// Elements that can be written now.
     @inline(__always)
-    mutating func room() -> UInt32 {
+    package mutating func room() -> UInt32 {
         seenConsumer = consumer.pointee.load(ordering: .acquiring)
         return size &- (cursor &- seenConsumer)
     }
 
     /// Precondition: `hasRoom(1)`.
     @inline(__always)
-    mutating func write(_ element: Element) {
+    package mutating func write(_ element: Element) {
         elements[Int(cursor & (size &- 1))] = element
         cursor &+= 1
     }
 
     @inline(__always)
-    func publish() { producer.pointee.store(cursor, ordering: .releasing) }
+    package func publish() { producer.pointee.store(cursor, ordering: .releasing) }
 
     /// Published or not, what the kernel has not taken yet.
     @inline(__always)
-    func pending() -> UInt32 { cursor &- consumer.pointee.load(ordering: .acquiring) }
+    package func pending() -> UInt32 { cursor &- consumer.pointee.load(ordering: .acquiring) }
 
     /// XDP_RING_NEED_WAKEUP: the kernel will look at this ring only after a system call.
     @inline(__always)
-    func needsWakeup() -> Bool { flags.pointee.load(ordering: .relaxed) & 1 != 0 }
+    package func needsWakeup() -> Bool { flags.pointee.load(ordering: .relaxed) & 1 != 0 }
 }
 
 /// A ring that the kernel fills: RX or completion.
-struct ConsumerRing<Element: BitwiseCopyable>: ~Copyable {
+package struct ConsumerRing<Element: BitwiseCopyable>: ~Copyable {
     private let producer, consumer: UnsafeMutablePointer<Atomic<UInt32>>
     private let elements: UnsafeMutablePointer<Element>
     private let mask: UInt32
     private var cursor: UInt32
 
-    init(_ mapping: RingMapping) {
+    package init(_ mapping: RingMapping) {
         producer = mapping.producer.assumingMemoryBound(to: Atomic<UInt32>.self)
         consumer = mapping.consumer.assumingMemoryBound(to: Atomic<UInt32>.self)
         elements = mapping.elements.assumingMemoryBound(to: Element.self)
@@ -91,16 +91,16 @@ struct ConsumerRing<Element: BitwiseCopyable>: ~Copyable {
     }
 
     @inline(__always)
-    func available() -> UInt32 { producer.pointee.load(ordering: .acquiring) &- cursor }
+    package func available() -> UInt32 { producer.pointee.load(ordering: .acquiring) &- cursor }
 
     /// The element `ahead` places after the next one. Precondition: `ahead < available()`.
     @inline(__always)
-    func peek(_ ahead: UInt32) -> Element { elements[Int((cursor &+ ahead) & mask)] }
+    package func peek(_ ahead: UInt32) -> Element { elements[Int((cursor &+ ahead) & mask)] }
 
     @inline(__always)
-    mutating func advance(_ count: UInt32) { cursor &+= count }
+    package mutating func advance(_ count: UInt32) { cursor &+= count }
 
     /// Gives the room of what was passed back to the kernel.
     @inline(__always)
-    func release() { consumer.pointee.store(cursor, ordering: .releasing) }
+    package func release() { consumer.pointee.store(cursor, ordering: .releasing) }
 }

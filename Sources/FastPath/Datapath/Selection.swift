@@ -43,7 +43,8 @@ public final class Selection {
         self.generation = generation
         slots = .allocate(capacity: Int(HS_SLOTS))
         taps = .allocate(capacity: max(1, ports.reduce(0) { $0 + $1.taps.count }))
-        destinations = .allocate(capacity: max(1, ports.reduce(0) { $0 + $1.taps.reduce(0) { $0 + $1.destinations.count } }))
+        destinations = .allocate(
+            capacity: max(1, ports.reduce(0) { $0 + $1.taps.reduce(0) { $0 + $1.destinations.count } }))
         slots.initialize(
             repeating: Slot(taps: taps, destinations: destinations, known: 0), count: Int(HS_SLOTS))
         var nextTap = taps

@@ -39,7 +39,7 @@ public struct VXLAN: Hashable, Sendable {
     /// Writes the template: everything but lengths, IPv4 checksum and UDP source port.
     ///
     /// - Parameter header: at least `headerLength` bytes.
-    func writeTemplate(_ header: UnsafeMutableRawPointer) {
+    package func writeTemplate(_ header: UnsafeMutableRawPointer) {
         header.initializeMemory(as: UInt8.self, repeating: 0, count: Self.headerLength)
         for index in 0..<6 {
             header.put8(destinationMAC[index], index)
@@ -58,7 +58,7 @@ public struct VXLAN: Hashable, Sendable {
     }
 
     /// Sum of a template's IPv4 header, to which a packet's total length is added.
-    static func addressSum(_ template: UnsafeRawPointer) -> UInt32 { UInt32(Checksum.sum(template + 14, 20)) }
+    package static func addressSum(_ template: UnsafeRawPointer) -> UInt32 { UInt32(Checksum.sum(template + 14, 20)) }
 
     /// Fills in what differs from frame to frame.
     ///
@@ -68,7 +68,7 @@ public struct VXLAN: Hashable, Sendable {
     ///   - frameLength: bytes of the inner frame that follow, at most 65,499.
     ///   - hash: `FlowHash.symmetric` of the inner frame; the source port lies in 49152 ... 65535 (RFC 7348 section 5).
     @inline(__always)
-    static func fill(_ header: UnsafeMutableRawPointer, sum: UInt32, frameLength: Int, hash: UInt32) {
+    package static func fill(_ header: UnsafeMutableRawPointer, sum: UInt32, frameLength: Int, hash: UInt32) {
         let total = UInt16(truncatingIfNeeded: frameLength &+ overhead)
         header.put16(total, 16)
         header.put16(~Checksum.fold(UInt64(sum) &+ UInt64(total)), 24)

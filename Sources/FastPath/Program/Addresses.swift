@@ -74,12 +74,16 @@ public struct MACAddress: Hashable, Sendable, LosslessStringConvertible {
 }
 
 extension IPv4Address: Codable {
-    public init(from decoder: any Decoder) throws { self = try decodeText(decoder, "an IPv4 address such as 192.0.2.9") }
+    public init(from decoder: any Decoder) throws {
+        self = try decodeText(decoder, "an IPv4 address such as 192.0.2.9")
+    }
     public func encode(to encoder: any Encoder) throws { try encodeText(description, encoder) }
 }
 
 extension MACAddress: Codable {
-    public init(from decoder: any Decoder) throws { self = try decodeText(decoder, "a MAC address such as 52:54:00:12:34:56") }
+    public init(from decoder: any Decoder) throws {
+        self = try decodeText(decoder, "a MAC address such as 52:54:00:12:34:56")
+    }
     public func encode(to encoder: any Encoder) throws { try encodeText(description, encoder) }
 }
 

@@ -57,7 +57,9 @@ public struct DestinationStatistics: Codable, Hashable, Sendable {
     /// By `DropReason.name`.
     public var drops: [String: UInt64]
 
-    public init(id: String, offered: UInt64, frames: UInt64, bytes: UInt64, truncated: UInt64, drops: [String: UInt64]) {
+    public init(
+        id: String, offered: UInt64, frames: UInt64, bytes: UInt64, truncated: UInt64, drops: [String: UInt64]
+    ) {
         self.id = id
         self.offered = offered
         self.frames = frames

@@ -103,7 +103,8 @@ extension Decoder {
         for key in all.allKeys where !known.contains(key.stringValue) {
             throw DecodingError.dataCorruptedError(
                 forKey: key, in: all,
-                debugDescription: "unknown key '\(key.stringValue)'; known here: \(known.sorted().joined(separator: ", "))")
+                debugDescription:
+                    "unknown key '\(key.stringValue)'; known here: \(known.sorted().joined(separator: ", "))")
         }
         return try container(keyedBy: keys)
     }

@@ -21,7 +21,8 @@ extension MirrorProgram {
         let interfaces = Dictionary(grouping: ports, by: \.interface)
         for (name, same) in interfaces.sorted(by: { $0.key < $1.key }) where same.count > 1 {
             throw ProgramError(
-                "ports '\(same[0].id)' and '\(same[1].id)' are both interface '\(name)'; write one port and give it several taps")
+                "ports '\(same[0].id)' and '\(same[1].id)' are both interface '\(name)'; write one port and give it several taps"
+            )
         }
         for destination in destinations { try destination.validate() }
         try validateTaps()
@@ -32,6 +33,7 @@ extension MirrorProgram {
         let destinationsByID = Dictionary(uniqueKeysWithValues: destinations.map { ($0.id, $0) })
         var tapsOfPort: [String: Int] = [:]
         for tap in taps {
+            if tap.id.isEmpty { throw ProgramError("a tap has an empty id") }
             guard let port = portsByID[tap.port] else {
                 throw ProgramError("tap '\(tap.id)' names port '\(tap.port)', which the program does not have")
             }
@@ -49,12 +51,14 @@ extension MirrorProgram {
                 }
                 if case .interface(port.interface) = destination.target {
                     throw ProgramError(
-                        "tap '\(tap.id)' would send copies of '\(port.interface)' back into it (destination '\(id)'): that is a loop")
+                        "tap '\(tap.id)' would send copies of '\(port.interface)' back into it (destination '\(id)'): that is a loop"
+                    )
                 }
             }
             tapsOfPort[tap.port, default: 0] += 1
             if tapsOfPort[tap.port]! > Self.tapsPerPort {
-                throw ProgramError("port '\(tap.port)' has more than \(Self.tapsPerPort) taps; give one tap several destinations")
+                throw ProgramError(
+                    "port '\(tap.port)' has more than \(Self.tapsPerPort) taps; give one tap several destinations")
             }
         }
     }
@@ -80,7 +84,9 @@ extension MirrorProgram.Destination {
             if tunnel.tunnelID > MirrorProgram.largestTunnelID {
                 throw ProgramError("destination '\(id)': tunnel_id \(tunnel.tunnelID) is not a VNI, 0 to 16777215")
             }
-            if tunnel.udpPort == 0 { throw ProgramError("destination '\(id)': udp_port 0 cannot be sent to; use 1 to 65535") }
+            if tunnel.udpPort == 0 {
+                throw ProgramError("destination '\(id)': udp_port 0 cannot be sent to; use 1 to 65535")
+            }
         }
     }
 }

@@ -1,0 +1,151 @@
+// A real worker on rings in plain memory: one capture ring full of equal UDP frames, one uplink whose descriptors are
+// completed as soon as a turn has queued them.
+import CShims
+import FastPath
+import Glibc
+import Synchronization
+
+/// One worker with a capture ring that never runs dry and an uplink that never runs full.
+final class WorkerBench {
+    private let frameLength: Int
+    private let worker: WorkerThread
+    private let capture: CaptureRingMapping
+    private let transmit, completion: RingMapping
+    private let counters: CounterBlock
+    /// A record's room in the ring, a power of two, so that the ring holds whole records and none wraps.
+    private let stride: Int
+    private let perRound: Int
+    private static let ringBytes = 1 << 20
+    private static let ringEntries: UInt32 = 4096
+    private static let batch = 64
+
+    init(frameLength: Int) {
+        self.frameLength = frameLength
+        let needed = 8 + MemoryLayout<hs_record>.size + frameLength
+        stride = 1 << (Int.bitWidth - (needed - 1).leadingZeroBitCount)
+        perRound = Self.ringBytes / stride
+        capture = CaptureRingMapping(
+            consumer: area(4096), producer: area(4096), data: UnsafeRawPointer(area(2 * Self.ringBytes)),
+            size: UInt(Self.ringBytes))
+        transmit = Self.ring(entryBytes: MemoryLayout<xdp_desc>.stride)
+        completion = Self.ring(entryBytes: MemoryLayout<UInt64>.stride)
+        counters = CounterBlock.allocate()
+        let uplink = UnsafeMutablePointer<Uplink>.allocate(capacity: 1)
+        uplink.initialize(to: Uplink(socket: -1, number: 0, transmit: transmit, completion: completion))
+        let tunnel = VXLAN(
+            destinationMAC: [2, 0, 0, 0, 0, 2], sourceMAC: [2, 0, 0, 0, 0, 1], source: 0xC000_0201,
+            remote: 0xC000_0209, vni: 5001)
+        let table = ForwardingTable(
+            serial: 1,
+            current: Selection(
+                generation: 1, ports: [.init(slot: 0, taps: [(counters: CounterBlock.allocate(), destinations: [0])])]),
+            destinations: [
+                DestinationPlan(
+                    encapsulation: tunnel, frameLimit: 9000, uplink: uplink, fate: nil, counters: counters)
+            ],
+            uplinks: [uplink], spans: [])
+        worker = WorkerThread(
+            umem: UMEM(chunkCount: 8192)!, rings: [capture], needWakeup: area(4096), epoll: -1, table: table)
+        writeRecords()
+    }
+
+    /// Reads the whole capture ring in turns of the worker.
+    ///
+    /// - Returns: ns a frame, over the turns alone.
+    func turns() -> Double {
+        let before = counters.frames
+        word(capture.producer, as: UInt.self).pointee.wrappingAdd(UInt(Self.ringBytes), ordering: .releasing)
+        var spent: UInt64 = 0
+        while counters.frames - before < perRound {
+            let begin = now()
+            let taken = worker.turn()
+            spent += now() - begin
+            precondition(taken > 0, "the worker does not take what is in its ring")
+            completeAll()
+        }
+        return Double(spent) / Double(perRound)
+    }
+
+    /// Copies the same frames from the ring into the same UMEM, behind the same room for a header.
+    ///
+    /// - Returns: ns a frame, measured over batches as long as a turn.
+    func copies() -> Double {
+        let area = worker.area.base
+        let header = 8 + MemoryLayout<hs_record>.size
+        var spent: UInt64 = 0
+        for first in Swift.stride(from: 0, to: perRound, by: Self.batch) {
+            let begin = now()
+            for index in first..<min(first + Self.batch, perRound) {
+                memcpy(
+                    area + (index & 127) * UMEM.chunkSize + VXLAN.headerLength,
+                    capture.data + index * stride + header, frameLength)
+            }
+            spent += now() - begin
+        }
+        return Double(spent) / Double(perRound)
+    }
+
+    /// The kernel's half of the uplink: everything that is queued has been sent.
+    private func completeAll() {
+        let producer = word(transmit.producer, as: UInt32.self).pointee.load(ordering: .acquiring)
+        let consumer = word(transmit.consumer, as: UInt32.self).pointee.load(ordering: .relaxed)
+        let descriptors = transmit.elements.assumingMemoryBound(to: xdp_desc.self)
+        let done = completion.elements.assumingMemoryBound(to: UInt64.self)
+        for offset in 0..<(producer &- consumer) {
+            let index = Int((consumer &+ offset) & (Self.ringEntries - 1))
+            done[index] = descriptors[index].addr
+        }
+        word(transmit.consumer, as: UInt32.self).pointee.store(producer, ordering: .releasing)
+        word(completion.producer, as: UInt32.self).pointee.store(producer, ordering: .releasing)
+    }
+
+    /// Fills the ring: equal frames of 256 UDP flows over IPv4, one record each.
+    private func writeRecords() {
+        let data = UnsafeMutableRawPointer(mutating: capture.data)
+        for index in 0..<perRound {
+            let at = data + index * stride
+            at.storeBytes(of: UInt32(stride - 8), as: UInt32.self)
+            var record = hs_record()
+            record.time = UInt64(index + 1)
+            record.taps = 1
+            record.generation = 1
+            record.length = UInt32(frameLength)
+            record.captured = UInt32(frameLength)
+            (at + 8).storeBytes(of: record, as: hs_record.self)
+            writeFrame(at + 8 + MemoryLayout<hs_record>.size, flow: UInt8(truncatingIfNeeded: index))
+        }
+    }
+
+    private func writeFrame(_ frame: UnsafeMutableRawPointer, flow: UInt8) {
+        let header: [UInt8] = [
+            0x02, 0, 0, 0, 0, 4, 0x02, 0, 0, 0, 0, 3, 0x08, 0x00,  // Ethernet
+            0x45, 0, UInt8((frameLength - 14) >> 8), UInt8((frameLength - 14) & 0xFF), 0, 0, 0x40, 0, 64, 17, 0, 0,
+            198, 51, 100, flow, 203, 0, 113, 1,  // IPv4
+            0x10, flow, 0x00, 0x35, UInt8((frameLength - 34) >> 8), UInt8((frameLength - 34) & 0xFF), 0, 0,  // UDP
+        ]
+        frame.copyMemory(from: header, byteCount: header.count)
+        for offset in header.count..<frameLength {
+            frame.storeBytes(of: UInt8(truncatingIfNeeded: offset), toByteOffset: offset, as: UInt8.self)
+        }
+    }
+
+    private static func ring(entryBytes: Int) -> RingMapping {
+        RingMapping(
+            producer: area(64), consumer: area(64), flags: area(64), elements: area(Int(ringEntries) * entryBytes),
+            size: ringEntries)
+    }
+}
+
+/// Zeroed memory that lives as long as the process.
+private func area(_ bytes: Int) -> UnsafeMutableRawPointer {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4096)
+    memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    return memory
+}
+
+/// An index word of a ring.
+private func word<Value: AtomicRepresentable>(
+    _ address: UnsafeMutableRawPointer, as type: Value.Type
+) -> UnsafeMutablePointer<Atomic<Value>> {
+    address.assumingMemoryBound(to: Atomic<Value>.self)
+}

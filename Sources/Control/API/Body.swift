@@ -1,0 +1,49 @@
+// From a request's body to the attributes inside its envelope, with upstream's faults for everything else.
+// Before: at most 1 MiB of bytes. After: AttributeTable.
+
+package import ControlModel
+
+/// The objects that a body carries.
+package struct Body: Hashable, Sendable {
+    package static let largestSize = 1 << 20
+
+    package var objects: [JSON.Object]
+    /// The body was a list, and so is the answer.
+    package var isBulk: Bool
+
+    /// The body of a POST: `{"port": {…}}`, or `{"ports": [{…}, …]}`.
+    package init(create kind: Kind, _ bytes: [UInt8]) throws(Fault) {
+        if bytes.isEmpty { throw .bodyRequired }
+        let body = try Self.object(bytes)
+        guard let list = body[kind.collection] else {
+            objects = [try Self.resource(kind, body[kind.singular])]
+            isBulk = false
+            return
+        }
+        guard let items = list.array else { throw .objectInvalid(kind.collection) }
+        if items.isEmpty { throw .resourcesRequired }
+        objects = []
+        isBulk = true
+        for item in items { objects.append(try Self.resource(kind, item)) }
+    }
+
+    /// The body of a PUT: `{"port": {…}}`.
+    package init(update kind: Kind, _ bytes: [UInt8]) throws(Fault) {
+        if bytes.isEmpty { throw .emptyUpdate }
+        objects = [try Self.resource(kind, try Self.object(bytes)[kind.singular])]
+        isBulk = false
+    }
+
+    private static func object(_ bytes: [UInt8]) throws(Fault) -> JSON.Object {
+        guard let value = try? JSON(parsing: bytes) else { throw .malformedBody }
+        if value == .null { throw .bodyRequired }
+        guard let body = value.object else { throw .bodyInvalid }
+        return body
+    }
+
+    private static func resource(_ kind: Kind, _ value: JSON?) throws(Fault) -> JSON.Object {
+        guard let value, value != .null else { throw .objectNotFound(kind.singular) }
+        guard let object = value.object else { throw .objectInvalid(kind.singular) }
+        return object
+    }
+}

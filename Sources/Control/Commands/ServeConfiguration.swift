@@ -1,0 +1,105 @@
+// What `heliostat serve` is told: flags, then the environment, then a JSON file, then defaults.
+// Before: the command line. After: ServeCommand.
+
+import ControlModel
+import Foundation
+
+/// Why `heliostat serve` will not start: one line that names what is wrong.
+package struct ServeError: Error, Hashable, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}
+
+/// The settings of one control process.
+package struct ServeConfiguration: Hashable, Sendable {
+    package static let keys = ["state_dir", "listen", "names", "host", "tunnel_addresses", "dataplane", "user"]
+
+    package init() {}
+
+    package var stateDirectory = "/var/lib/heliostat"
+    /// Host and port of the TCP listener; nil for none.
+    var listen: (host: String, port: Int)? { try? Self.address(listenText) }
+    package var listenText = "127.0.0.1:9696"
+    /// Further names by which clients call the TCP listener.
+    package var names: [String] = []
+    /// Name of this host.
+    package var host = Self.machineName
+    /// Underlay addresses of this host.
+    package var tunnelAddresses: [String] = []
+    /// Path of the dataplane's executable; nil: beside this one, or in PATH.
+    package var dataplane: String?
+    package var startsDataplane = true
+    /// The user to become after the dataplane was started.
+    package var user = "heliostat"
+
+    /// Reads the file, if any.
+    ///
+    /// - Throws: `ServeError` naming the file and the key that is unknown or of another type.
+    package mutating func read(file path: String) throws(ServeError) {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw ServeError("cannot read the configuration \(path)")
+        }
+        let object: JSON.Object
+        do throws(JSONError) {
+            guard case .object(let value) = try JSON(parsing: data) else { throw JSONError(description: "not an object") }
+            object = value
+        } catch { throw ServeError("the configuration \(path) is not a JSON object: \(error)") }
+        for member in object.members where !Self.keys.contains(member.name) {
+            throw ServeError(
+                "unknown key '\(member.name)' in \(path); known: \(Self.keys.joined(separator: ", "))")
+        }
+        func text(_ key: String, _ set: (String) -> Void) throws(ServeError) {
+            guard let value = object[key] else { return }
+            guard let text = value.string else { throw ServeError("'\(key)' in \(path) must be a string") }
+            set(text)
+        }
+        func list(_ key: String, _ set: ([String]) -> Void) throws(ServeError) {
+            guard let value = object[key] else { return }
+            let texts = value.array?.compactMap(\.string)
+            guard let texts, texts.count == value.array?.count else {
+                throw ServeError("'\(key)' in \(path) must be a list of strings")
+            }
+            set(texts)
+        }
+        try text("state_dir") { stateDirectory = $0 }
+        try text("listen") { listenText = $0 }
+        try list("names") { names = $0 }
+        try text("host") { host = $0 }
+        try list("tunnel_addresses") { tunnelAddresses = $0 }
+        try text("dataplane") { setDataplane($0) }
+        try text("user") { user = $0 }
+    }
+
+    package mutating func setDataplane(_ text: String) {
+        startsDataplane = text != "none"
+        dataplane = text == "none" || text.isEmpty ? nil : text
+    }
+
+    /// - Throws: `ServeError` for the first setting that cannot be.
+    package func validate() throws(ServeError) {
+        _ = try Self.address(listenText)
+        if host.isEmpty || host.utf8.count > 255 { throw ServeError("this host needs a name of 1 to 255 bytes: --host") }
+        if stateDirectory.isEmpty { throw ServeError("--state-dir is empty") }
+        do throws(Validator.Refusal) {
+            _ = try Validator.tunnelAddresses.check(.array(tunnelAddresses.map(JSON.string)))
+        } catch { throw ServeError("--tunnel-address: \(error.reason)") }
+    }
+
+    /// `HOST:PORT`, `[::1]:PORT`, or `none`.
+    static func address(_ text: String) throws(ServeError) -> (host: String, port: Int)? {
+        if text == "none" { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            throw ServeError("'\(text)' is not an address to listen on; write HOST:PORT, or none")
+        }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        if host.isEmpty { throw ServeError("'\(text)' has no host; write 0.0.0.0:\(port) for all addresses") }
+        return (host, Int(port))
+    }
+
+    private static var machineName: String {
+        var name = [CChar](repeating: 0, count: 256)
+        if gethostname(&name, name.count - 1) != 0 { return "localhost" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,183 @@
+// The control process put together: lock, dataplane, privileges, store, listeners, reconciler; and its end.
+// Before: ServeCommand. After: Listener and Reconciler run until a signal.
+
+import ControlAPI
+import ControlIdentity
+import ControlModel
+import ControlReconcile
+import ControlStore
+import ControlTelemetry
+import Foundation
+import Hummingbird
+import Logging
+import NIOCore
+import ServiceLifecycle
+import UnixSignals
+
+/// One run of `heliostat serve`.
+package struct ServeProcess: Sendable {
+    private let settings: ServeConfiguration
+    private let directory: ServeStateDirectory
+    private let logger: Logger
+
+    package init(_ settings: ServeConfiguration) {
+        self.settings = settings
+        directory = ServeStateDirectory(path: settings.stateDirectory)
+        var logger = Logger(label: "heliostat") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = ProcessInfo.processInfo.environment["LOG_LEVEL"].flatMap { Logger.Level($0) } ?? .info
+        self.logger = logger
+    }
+
+    /// - Throws: `ServeError` with the one line that says why it cannot serve.
+    package func run() async throws(ServeError) {
+        umask(0o027)
+        signal(SIGPIPE, SIG_IGN)
+        try directory.prepare()
+        let lock = try directory.takeLock()
+        defer { close(lock) }
+        try probeAddress()
+        try startDataplane()
+        try dropPrivileges()
+        do {
+            let store = try SQLiteStore(path: directory.store)
+            let operations = Operations(store: store, hostName: settings.host)
+            try await operations.registerHost(tunnelAddresses: settings.tunnelAddresses)
+            try await serve(operations)
+            try store.close()
+        } catch let error as ServeError {
+            throw error
+        } catch let error as Fault {
+            throw ServeError(error.message)
+        } catch {
+            throw ServeError("\(error)")
+        }
+    }
+
+    // MARK: Before anything listens
+
+    /// Says that the port is in use before the dataplane is started for nothing; the listener says it again.
+    private func probeAddress() throws(ServeError) {
+        guard let listen = settings.listen, listen.port != 0 else { return }
+        let address: SocketAddress
+        do {
+            address = try SocketAddress.makeAddressResolvingHost(listen.host, port: listen.port)
+        } catch { throw ServeError("cannot listen on \(settings.listenText): the host cannot be resolved") }
+        let probe = socket(address.protocol == .inet6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        defer { close(probe) }
+        var reuse: Int32 = 1
+        setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &reuse, socklen_t(MemoryLayout<Int32>.size))
+        let result = address.withSockAddr { pointer, size in bind(probe, pointer, socklen_t(size)) }
+        if result != 0 {
+            throw ServeError("cannot listen on \(settings.listenText): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    private var user: ServeUser? { geteuid() == 0 ? ServeUser(settings.user) : nil }
+
+    private func startDataplane() throws(ServeError) {
+        if !settings.startsDataplane { return }
+        let dataplane = ServeDataplane(directory: directory, group: user?.group ?? ServeUser.group("heliostat"))
+        if dataplane.isRunning == true { return }
+        if geteuid() == 0 {
+            do throws(ServeError) {
+                try dataplane.start(try ServeDataplane.executable(settings.dataplane), logger: logger)
+            } catch {
+                if settings.dataplane != nil { throw error }
+                logger.warning("no dataplane was started: \(error)")
+            }
+        } else if dataplane.isRunning == false {
+            logger.warning(
+                "no dataplane runs on \(directory.dataplane) and only root can start one; run as root: heliostat-dataplane --supervise --state-dir \(directory.dataplane)"
+            )
+        }
+    }
+
+    private func dropPrivileges() throws(ServeError) {
+        if geteuid() != 0 { return }
+        guard let user else {
+            logger.warning("there is no user '\(settings.user)'; serving as root")
+            if let group = ServeUser.group("heliostat") { directory.open(to: group) }
+            return
+        }
+        try directory.hand(to: user)
+        try user.become()
+    }
+
+    // MARK: Serving
+
+    private func serve(_ operations: Operations) async throws {
+        let telemetry = Telemetry()
+        let ready = Readiness(expected: settings.listen == nil ? 1 : 2)
+        let group = user?.group ?? ServeUser.group("heliostat")
+        var services: [any Service] = [
+            Listener.unix(path: directory.socket, group: group).application(
+                Responder(
+                    operations: operations, telemetry: telemetry, authenticator: .administrator, hostNames: nil,
+                    logger: logger),
+                logger: logger
+            ) { [directory] _ in await ready.add("unix:\(directory.socket)") }
+        ]
+        // The token is made at the first start even where nothing asks for it yet: the next one may listen.
+        let token = try AdministratorToken(file: directory.token)
+        if let listen = settings.listen {
+            let names = HostNames([listen.host, settings.host] + settings.names)
+            services.append(
+                Listener.tcp(host: listen.host, port: listen.port).application(
+                    Responder(
+                        operations: operations, telemetry: telemetry, authenticator: .token(token), hostNames: names,
+                        logger: logger),
+                    logger: logger
+                ) { address in
+                    let host = listen.host.contains(":") ? "[\(listen.host)]" : listen.host
+                    await ready.add("http://\(host):\(address?.port ?? listen.port)")
+                })
+        }
+        let reconciler = Reconciler(
+            store: operations.store, host: settings.host, dataplane: DataplaneClient(path: directory.dataplaneSocket),
+            telemetry: telemetry, logger: logger)
+        services.append(ReconcilerService(reconciler: reconciler))
+        var configuration = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        configuration.maximumGracefulShutdownDuration = .milliseconds(1500)
+        configuration.maximumCancellationDuration = .seconds(2)
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch let error as IOError {
+            throw ServeError("cannot listen: \(error)")
+        } catch is CancellationError {
+            // Connections that stayed open past the grace were cut.
+        }
+        unlink(directory.socket)
+    }
+
+    private var quiet: Logger {
+        var logger = logger
+        logger.logLevel = .critical
+        return logger
+    }
+}
+
+/// Says `serving` once all listeners are there.
+private actor Readiness {
+    private let expected: Int
+    private var addresses: [String] = []
+
+    init(expected: Int) { self.expected = expected }
+
+    func add(_ address: String) {
+        addresses.append(address)
+        if addresses.count == expected {
+            FileHandle.standardOutput.write(
+                Data("heliostat: serving \(addresses.sorted().joined(separator: " and "))\n".utf8))
+        }
+    }
+}
+
+/// The reconciler as a service that ends with the others.
+private struct ReconcilerService: Service {
+    let reconciler: Reconciler
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await reconciler.run() }
+    }
+}

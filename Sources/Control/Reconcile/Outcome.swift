@@ -1,0 +1,165 @@
+// From what the dataplane says to what the intents' rows should say: pure.
+// Before: DesiredState and the dataplane's answer. After: one commit of statuses and removals.
+
+package import ControlModel
+package import ControlStore
+package import MirrorProgram
+
+/// What is known of the dataplane in one turn.
+package enum Acknowledgement: Hashable, Sendable {
+    /// It has not answered for a moment: nothing is concluded yet.
+    case unknown
+    /// It has not answered for longer than a restart takes.
+    case silent(String)
+    /// It runs the desired program.
+    case running(DataplaneStatus)
+    /// It refused the desired program and still runs another.
+    case refused(String, DataplaneStatus)
+}
+
+/// The rows that must change, each from the revision at which it was seen.
+package struct Outcome: Hashable, Sendable {
+    package private(set) var ports: [Versioned<Port>] = []
+    package private(set) var tapServices: [Versioned<TapService>] = []
+    package private(set) var tapFlows: [Versioned<TapFlow>] = []
+    package private(set) var removedServices: [Versioned<TapService>] = []
+    package private(set) var removedFlows: [Versioned<TapFlow>] = []
+
+    private typealias State = (status: Status, reason: String?)
+
+    /// - Parameters:
+    ///   - interfaces: the network interfaces that this host has now.
+    package init(
+        _ snapshot: Snapshot, _ desired: DesiredState, _ acknowledgement: Acknowledgement, host: String,
+        interfaces: Set<String>
+    ) {
+        let dataplane = Answers(acknowledgement)
+        for port in snapshot.ports {
+            let state = Self.state(of: port.object, dataplane, host: host, interfaces: interfaces)
+            var object = port.object
+            (object.status, object.statusReason) = state
+            if object != port.object { ports.append(Versioned(object, revision: port.revision)) }
+        }
+        for service in snapshot.tapServices {
+            var object = service.object
+            if object.status == .pendingDelete {
+                if dataplane.hasLetGo(destination: object.id) { removedServices.append(service) }
+            } else if let state = dataplane.state(of: object, desired.verdicts[object.id]) {
+                (object.status, object.statusReason) = state
+                if object != service.object { tapServices.append(Versioned(object, revision: service.revision)) }
+            }
+        }
+        let removed = Set(removedServices.map(\.object.id))
+        for flow in snapshot.tapFlows {
+            var object = flow.object
+            if removed.contains(object.tapServiceID)
+                || object.status == .pendingDelete && dataplane.hasLetGo(tap: object.id)
+            {
+                removedFlows.append(flow)
+            } else if object.status != .pendingDelete, let state = dataplane.state(of: object, desired.verdicts[object.id]) {
+                (object.status, object.statusReason) = state
+                if object != flow.object { tapFlows.append(Versioned(object, revision: flow.revision)) }
+            }
+        }
+    }
+
+    /// The new statuses, each row from the revision at which it was seen.
+    package var statuses: Commit {
+        var commit = Commit()
+        func put<Object: Resource>(_ row: Versioned<Object>) {
+            commit.expectations[row.object.key] = .some(row.revision)
+            commit.put(row.object.key, JSON.object(row.object.values).bytes)
+        }
+        ports.forEach(put)
+        tapServices.forEach(put)
+        tapFlows.forEach(put)
+        return commit
+    }
+
+    /// What the dataplane has let go: the rows, and with a service its flows and its tunnel id.
+    package var removals: Commit {
+        var commit = Commit()
+        func remove<Object: Resource>(_ row: Versioned<Object>) {
+            commit.expectations[row.object.key] = .some(row.revision)
+            commit.delete(row.object.key)
+        }
+        removedFlows.forEach(remove)
+        for service in removedServices {
+            remove(service)
+            commit.delete(service.object.tunnelIDKey)
+        }
+        return commit
+    }
+
+    private static func state(
+        of port: Port, _ dataplane: Answers, host: String, interfaces: Set<String>
+    ) -> State {
+        if port.hostName != host {
+            return (.down, port.hostName.isEmpty ? "not bound to a host" : "on host '\(port.hostName)', which this process does not serve")
+        }
+        guard let interface = port.profile.interface else { return (.down, "no interface in binding:profile") }
+        if !port.isAdministrativelyUp { return (.down, "admin_state_up is false") }
+        if !interfaces.contains(interface) { return (.down, "interface '\(interface)' is not on host '\(host)'") }
+        if let captured = dataplane.ports[port.id], captured.state == .down { return (.down, captured.reason) }
+        return (.active, nil)
+    }
+}
+
+/// A dataplane's answer by id.
+private struct Answers {
+    let acknowledgement: Acknowledgement
+    var ports: [String: PortStatus] = [:]
+    var destinations: [String: DestinationStatus] = [:]
+    var taps: [String: TapStatus] = [:]
+
+    init(_ acknowledgement: Acknowledgement) {
+        self.acknowledgement = acknowledgement
+        switch acknowledgement {
+        case .unknown, .silent: break
+        case .running(let status), .refused(_, let status):
+            ports = Dictionary(status.ports.map { ($0.id, $0) }) { first, _ in first }
+            destinations = Dictionary(status.destinations.map { ($0.id, $0) }) { first, _ in first }
+            taps = Dictionary(status.taps.map { ($0.id, $0) }) { first, _ in first }
+        }
+    }
+
+    private var isAnswer: Bool {
+        switch acknowledgement {
+        case .running, .refused: true
+        case .unknown, .silent: false
+        }
+    }
+
+    func hasLetGo(destination id: String) -> Bool { isAnswer && destinations[id] == nil }
+
+    func hasLetGo(tap id: String) -> Bool { isAnswer && taps[id] == nil }
+
+    /// The state of what is in the desired program but not in the answer.
+    private var missing: (status: Status, reason: String?)? {
+        switch acknowledgement {
+        case .unknown, .running: nil
+        case .silent(let reason): (.down, "the dataplane does not answer: \(reason)")
+        case .refused(let reason, _): (.error, "the dataplane refused the program: \(reason)")
+        }
+    }
+
+    func state(of service: TapService, _ verdict: DesiredState.Verdict?) -> (status: Status, reason: String?)? {
+        if let verdict { return (verdict.status, verdict.reason) }
+        guard let destination = destinations[service.id] else { return missing }
+        switch destination.state {
+        case .ready: return (.active, destination.reason)
+        case .unreachable: return (.active, destination.reason ?? "cannot be reached now; copies are dropped and counted")
+        case .error: return (.error, destination.reason)
+        }
+    }
+
+    func state(of flow: TapFlow, _ verdict: DesiredState.Verdict?) -> (status: Status, reason: String?)? {
+        if let verdict { return (verdict.status, verdict.reason) }
+        guard let tap = taps[flow.id] else { return missing }
+        switch tap.state {
+        case .active: return (.active, tap.reason ?? destinations[flow.tapServiceID]?.reason)
+        case .down: return (.down, tap.reason)
+        case .error: return (.error, tap.reason)
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// The latest that is known of the dataplane: never stored, only shown.
+// Before: the reconciler, which asks the dataplane. After: GET /v2.0/heliostat/status and /statistics.
+
+package import MirrorProgram
+import Synchronization
+
+/// What the dataplane last said, and when.
+package struct Observation: Hashable, Sendable {
+    package var isConnected: Bool
+    /// Why it is not connected, or what it refused.
+    package var reason: String?
+    /// As of the last answer; nil before the first.
+    package var status: DataplaneStatus?
+    package var statistics: DataplaneStatistics?
+    /// Seconds since 1970-01-01 UTC at which `statistics` was received.
+    package var statisticsTime: Double?
+
+    package init(
+        isConnected: Bool = false, reason: String? = "not asked yet", status: DataplaneStatus? = nil,
+        statistics: DataplaneStatistics? = nil, statisticsTime: Double? = nil
+    ) {
+        self.isConnected = isConnected
+        self.reason = reason
+        self.status = status
+        self.statistics = statistics
+        self.statisticsTime = statisticsTime
+    }
+}
+
+/// The place where the reconciler leaves its observation and the API finds it.
+package final class Telemetry: Sendable {
+    private let state = Mutex(Observation())
+
+    package init() {}
+
+    package var observation: Observation { state.withLock { $0 } }
+
+    /// What runs, or why it could not be asked. Counters of a dataplane that does not answer stay, with their time.
+    package func record(isConnected: Bool, reason: String?, status: DataplaneStatus?) {
+        state.withLock { state in
+            state.isConnected = isConnected
+            state.reason = reason
+            state.status = isConnected ? status ?? state.status : nil
+        }
+    }
+
+    package func record(_ statistics: DataplaneStatistics, time: Double) {
+        state.withLock { state in
+            state.statistics = statistics
+            state.statisticsTime = time
+        }
+    }
+}

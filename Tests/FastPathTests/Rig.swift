@@ -1,0 +1,186 @@
+// A worker on rings in plain memory: the tests play the kernel. What the worker would hand to an uplink is read from
+// its TX ring, byte for byte, without privileges.
+import CShims
+import FastPath
+import MirrorProgram
+import Synchronization
+
+/// An AF_XDP ring in plain memory.
+final class FakeRing<Element: BitwiseCopyable> {
+    let words: UnsafeMutablePointer<UInt32>
+    let elements: UnsafeMutablePointer<Element>
+    let size: UInt32
+
+    init(size: UInt32, filler: Element) {
+        self.size = size
+        words = .allocate(capacity: 48)
+        words.initialize(repeating: 0, count: 48)
+        elements = .allocate(capacity: Int(size))
+        elements.initialize(repeating: filler, count: Int(size))
+    }
+
+    deinit {
+        words.deallocate()
+        elements.deallocate()
+    }
+
+    var mapping: RingMapping {
+        RingMapping(
+            producer: UnsafeMutableRawPointer(words), consumer: UnsafeMutableRawPointer(words + 16),
+            flags: UnsafeMutableRawPointer(words + 32), elements: UnsafeMutableRawPointer(elements), size: size)
+    }
+
+    /// The kernel's side of a ring that the worker consumes.
+    func push(_ element: Element) {
+        elements[Int(words[0] & (size - 1))] = element
+        words[0] += 1
+    }
+
+    /// The kernel's side of a ring that the worker produces.
+    func pop() -> Element? {
+        guard words[16] != words[0] else { return nil }
+        defer { words[16] += 1 }
+        return elements[Int(words[16] & (size - 1))]
+    }
+}
+
+/// A BPF ring buffer in plain memory; no record wraps in it.
+final class FakeCaptureRing {
+    let positions: UnsafeMutablePointer<UInt>
+    let data: UnsafeMutableRawPointer
+    let size = 1 << 20
+
+    init() {
+        positions = .allocate(capacity: 32)
+        positions.initialize(repeating: 0, count: 32)
+        data = .allocate(byteCount: size, alignment: 8)
+        data.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+    }
+
+    deinit {
+        positions.deallocate()
+        data.deallocate()
+    }
+
+    var mapping: CaptureRingMapping {
+        CaptureRingMapping(
+            consumer: UnsafeMutableRawPointer(positions), producer: UnsafeMutableRawPointer(positions + 16),
+            data: UnsafeRawPointer(data), size: UInt(size))
+    }
+
+    /// Reserves and fills one record.
+    ///
+    /// - Returns: where its length word is, to commit a busy one later.
+    @discardableResult
+    func push(_ record: hs_record, _ bytes: [UInt8], bits: UInt32 = 0) -> UnsafeMutablePointer<UInt32> {
+        let at = data + Int(positions[16])
+        let length = MemoryLayout<hs_record>.size + bytes.count
+        (at + 8).storeBytes(of: record, as: hs_record.self)
+        bytes.withUnsafeBytes { (at + 8 + MemoryLayout<hs_record>.size).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        at.storeBytes(of: UInt32(length) | bits, as: UInt32.self)
+        positions[16] += UInt(length + 15) & ~7
+        return at.assumingMemoryBound(to: UInt32.self)
+    }
+}
+
+/// One uplink as the kernel sees it.
+final class FakeUplink {
+    let transmit: FakeRing<xdp_desc>
+    let completion: FakeRing<UInt64>
+    let uplink: UnsafeMutablePointer<Uplink>
+
+    init(number: UInt16, size: UInt32 = 256) {
+        transmit = FakeRing(size: size, filler: xdp_desc())
+        completion = FakeRing(size: size, filler: 0)
+        uplink = .allocate(capacity: 1)
+        uplink.initialize(
+            to: Uplink(socket: -1, number: number, transmit: transmit.mapping, completion: completion.mapping))
+    }
+
+    /// Takes what was sent, as frames, and completes it.
+    func sent(_ area: UnsafeMutableRawPointer) -> [[UInt8]] {
+        var frames: [[UInt8]] = []
+        var frame: [UInt8] = []
+        while let part = transmit.pop() {
+            frame += UnsafeRawBufferPointer(start: area + Int(part.addr), count: Int(part.len))
+            completion.push(part.addr)
+            if part.options & HS_XDP_PKT_CONTD == 0 {
+                frames.append(frame)
+                frame = []
+            }
+        }
+        return frames
+    }
+}
+
+/// A worker with capture rings, uplinks and span queues of plain memory.
+final class Rig {
+    let rings: [FakeCaptureRing]
+    let worker: WorkerThread
+    let area: UnsafeMutableRawPointer
+    private let word: UnsafeMutablePointer<UInt64>
+    private var serial: UInt64 = 1
+
+    init(rings count: Int = 1, chunks: Int = 256) {
+        rings = (0..<count).map { _ in FakeCaptureRing() }
+        word = .allocate(capacity: 1)
+        word.initialize(to: 0)
+        let umem = UMEM(chunkCount: chunks)!
+        let empty = ForwardingTable(
+            serial: 0, current: Selection(generation: 0, ports: []), destinations: [], uplinks: [], spans: [])
+        area = umem.base
+        worker = WorkerThread(
+            umem: umem, rings: rings.map(\.mapping), needWakeup: UnsafeMutableRawPointer(word), epoll: -1, table: empty)
+    }
+
+    func publish(
+        _ selection: Selection, previous: Selection? = nil, _ destinations: [DestinationPlan], _ uplinks: [FakeUplink],
+        spans: [UnsafeMutablePointer<SpanSource>] = [], wanted: Int = 0
+    ) -> ForwardingTable {
+        let table = ForwardingTable(
+            serial: serial, current: selection, previous: previous, destinations: destinations,
+            uplinks: uplinks.map(\.uplink), spans: spans, wanted: wanted)
+        serial += 1
+        worker.publish(table)
+        return table
+    }
+
+    /// Turns until there is nothing left to do.
+    func run() { while worker.turn() > 0 {} }
+}
+
+/// A tunnel with addresses that are easy to recognise in bytes.
+let sampleVXLAN = VXLAN(
+    destinationMAC: [2, 0, 0, 0, 0, 0xB], sourceMAC: [2, 0, 0, 0, 0, 0xA], source: 0xC000_0201, remote: 0xC000_0209,
+    vni: 5001)
+
+func record(
+    time: UInt64 = 1, taps: UInt64 = 1, generation: UInt32 = 1, length: Int, slot: UInt16 = 0
+) -> hs_record {
+    var record = hs_record()
+    record.time = time
+    record.taps = taps
+    record.generation = generation
+    record.length = UInt32(length)
+    record.captured = UInt32(length)
+    record.slot = slot
+    return record
+}
+
+/// One's complement sum as RFC 1071 defines it, word by word: independent of the code under test.
+func internetChecksum(_ bytes: [UInt8]) -> UInt16 {
+    var sum: UInt32 = 0
+    for index in stride(from: 0, to: bytes.count, by: 2) {
+        sum += UInt32(bytes[index]) << 8 | (index + 1 < bytes.count ? UInt32(bytes[index + 1]) : 0)
+        sum = (sum & 0xFFFF) + (sum >> 16)
+    }
+    return UInt16(~sum & 0xFFFF)
+}
+
+extension Array where Element == UInt8 {
+    func big16(_ offset: Int) -> Int { Int(self[offset]) << 8 | Int(self[offset + 1]) }
+    func big32(_ offset: Int) -> Int { big16(offset) << 16 | big16(offset + 2) }
+}
+
+func big16(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
+func big32(_ value: Int) -> [UInt8] { big16(value >> 16 & 0xFFFF) + big16(value & 0xFFFF) }

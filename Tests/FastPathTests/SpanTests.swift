@@ -1,0 +1,95 @@
+// The `span` source on rings of plain memory: received chunks are sent on as they are.
+import CShims
+import FastPath
+import MirrorProgram
+import Testing
+
+@Suite struct SpanTests {
+    let tap = CounterBlock.allocate()
+    let counters = [CounterBlock.allocate(), CounterBlock.allocate()]
+    let uplinks = [FakeUplink(number: 1), FakeUplink(number: 2)]
+    let receive = FakeRing<xdp_desc>(size: 64, filler: xdp_desc())
+    let fill = FakeRing<UInt64>(size: 64, filler: 0)
+    let rig = Rig(chunks: 256)
+
+    private func start(destinations: [Int], limit: Int = 9000) {
+        let span = UnsafeMutablePointer<SpanSource>.allocate(capacity: 1)
+        span.initialize(to: SpanSource(socket: -1, number: 3, slot: 5, receive: receive.mapping, fill: fill.mapping))
+        let plans = zip(uplinks, counters).map { uplink, counters in
+            DestinationPlan(
+                encapsulation: sampleVXLAN, frameLimit: limit, uplink: uplink.uplink, fate: nil, counters: counters)
+        }
+        _ = rig.publish(
+            Selection(generation: 1, ports: [.init(slot: 5, taps: [(tap, destinations)])]), plans, uplinks, spans: [span])
+        rig.run()
+    }
+
+    /// The kernel receives one frame into chunks of the fill ring.
+    private func arrive(_ frame: [UInt8], headroom: Int = 384) {
+        var at = 0
+        while at < frame.count {
+            let address = fill.pop()! + UInt64(headroom)
+            let part = min(frame.count - at, 4096 - headroom)
+            frame[at..<(at + part)].withUnsafeBytes {
+                (rig.area + Int(address)).copyMemory(from: $0.baseAddress!, byteCount: part)
+            }
+            at += part
+            receive.push(xdp_desc(addr: address, len: UInt32(part), options: at < frame.count ? 1 : 0))
+        }
+    }
+
+    @Test(arguments: [14, 60, 1514, 9014])
+    func oneDestinationIsSentFromTheChunkItCameIn(_ length: Int) {
+        start(destinations: [0], limit: 9014)
+        let frame = Frames.macs + Frames.payload(length - 12)
+        arrive(frame)
+        let address = receive.elements[0].addr
+        rig.run()
+        #expect(uplinks[0].transmit.elements[0].addr == address - 50, "the header is in the headroom")
+        let sent = uplinks[0].sent(rig.area)
+        #expect(sent.count == 1 && Array(sent[0][50...]) == frame && tap.frames == 1)
+    }
+
+    @Test(arguments: [60, 9014])
+    func furtherDestinationsGetCopies(_ length: Int) {
+        start(destinations: [0, 1], limit: 9014)
+        let frame = Frames.macs + Frames.payload(length - 12)
+        arrive(frame)
+        rig.run()
+        for (uplink, counter) in zip(uplinks, counters) {
+            let sent = uplink.sent(rig.area)
+            #expect(sent.count == 1 && Array(sent[0][50...]) == frame && counter.frames == 1)
+        }
+        rig.run()
+        let census = rig.worker.census()
+        #expect(census.free + census.fill == 256 && census.fill == 64)
+    }
+
+    @Test func truncationFreesTheTailChunks() {
+        start(destinations: [0], limit: 1000)
+        arrive(Frames.macs + Frames.payload(9000))
+        rig.run()
+        #expect(uplinks[0].sent(rig.area).map(\.count) == [1050] && tap.truncated == 1)
+        rig.run()
+        #expect(rig.worker.census().receive == 0 && rig.worker.census().transmit == 0)
+    }
+
+    @Test func aHalfReceivedChainWaits() {
+        start(destinations: [0])
+        arrive(Frames.macs + Frames.payload(5000))
+        receive.words[0] -= 1
+        rig.run()
+        #expect(uplinks[0].sent(rig.area).isEmpty)
+        receive.words[0] += 1
+        rig.run()
+        #expect(uplinks[0].sent(rig.area).count == 1)
+    }
+
+    @Test func withoutATapChunksGoBack() {
+        start(destinations: [])
+        arrive(Frames.macs + [0, 0])
+        rig.run()
+        #expect(uplinks[0].sent(rig.area).isEmpty)
+        #expect(rig.worker.census().free + rig.worker.census().fill == 256)
+    }
+}

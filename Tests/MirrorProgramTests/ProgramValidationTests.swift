@@ -1,0 +1,148 @@
+// Every way in which a program can be wrong, and the words in which its author hears of it.
+
+import MirrorProgram
+import Testing
+
+@Suite("A program that cannot be run is refused")
+struct ProgramValidationTests {
+    private typealias Port = MirrorProgram.Port
+    private typealias Destination = MirrorProgram.Destination
+    private typealias Tap = MirrorProgram.Tap
+
+    private static let web = Port(id: "web", interface: "veth0")
+    private static let ids = tunnel("ids", "192.0.2.9")
+
+    private static func tunnel(_ id: String, _ remote: String, vni: UInt32 = 5001, port: UInt16 = 4789) -> Destination {
+        Destination(id: id, target: .tunnel(.init(remote: IPv4Address(remote)!, tunnelID: vni, udpPort: port)))
+    }
+
+    private func refusal(
+        ports: [Port] = [Self.web], destinations: [Destination] = [Self.ids], taps: [Tap] = []
+    ) -> String? {
+        do throws(ProgramError) {
+            try MirrorProgram(ports: ports, destinations: destinations, taps: taps).validate()
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
+    private func tap(_ id: String = "t", port: String = "web", to destinations: [String] = ["ids"]) -> Tap {
+        Tap(id: id, port: port, direction: .both, destinations: destinations)
+    }
+
+    @Test("the empty program and a whole one are fit to run")
+    func fit() throws {
+        try MirrorProgram().validate()
+        #expect(
+            refusal(
+                ports: [Self.web, Port(id: "copies", interface: "veth1", capture: .span)],
+                destinations: [Self.ids, Destination(id: "local", target: .interface("veth9"))],
+                taps: [
+                    tap("a", to: ["ids", "local"]), Tap(id: "b", port: "copies", direction: .in, destinations: ["ids"]),
+                ]) == nil)
+    }
+
+    @Test("ids are unique within their kind")
+    func uniqueIDs() {
+        #expect(
+            refusal(ports: [Self.web, Port(id: "web", interface: "veth1")])
+                == "port 'web' is there twice; ids are unique")
+        #expect(refusal(destinations: [Self.ids, Self.ids]) == "destination 'ids' is there twice; ids are unique")
+        #expect(refusal(taps: [tap(), tap()]) == "tap 't' is there twice; ids are unique")
+        #expect(
+            refusal(taps: [tap(to: ["ids", "ids"])])
+                == "destination of tap 't': 'ids' is there twice; ids are unique")
+    }
+
+    @Test("ids are not empty")
+    func emptyIDs() {
+        #expect(refusal(ports: [Port(id: "", interface: "veth0")]) == "a port has an empty id")
+        #expect(refusal(destinations: [Self.tunnel("", "192.0.2.9")]) == "a destination has an empty id")
+        #expect(refusal(taps: [tap("")]) == "a tap has an empty id")
+    }
+
+    @Test("one interface is one port")
+    func oneInterface() {
+        #expect(
+            refusal(ports: [Self.web, Port(id: "www", interface: "veth0")])
+                == "ports 'web' and 'www' are both interface 'veth0'; write one port and give it several taps")
+    }
+
+    @Test(
+        "an interface has a name that Linux takes",
+        arguments: ["", "sixteen-bytes-xx", "a/b", "a:b", "a b", "a\tb", "a\nb", "a\0b", ".", ".."])
+    func interfaceNames(name: String) {
+        let rule = "(1 to 15 bytes, no '/', ':' or white space)"
+        #expect(
+            refusal(ports: [Port(id: "web", interface: name)])
+                == "port 'web': '\(name)' is not an interface name \(rule)")
+        #expect(
+            refusal(destinations: [Destination(id: "local", target: .interface(name))])
+                == "destination 'local': '\(name)' is not an interface name \(rule)")
+    }
+
+    @Test("fifteen bytes are a name, and bytes count, not characters")
+    func longestName() {
+        #expect(refusal(ports: [Port(id: "web", interface: "fifteen-bytes-x")]) == nil)
+        #expect(refusal(ports: [Port(id: "web", interface: "éééééééé")]) != nil)
+    }
+
+    @Test("our own interfaces are not tapped")
+    func ownInterfaces() {
+        #expect(
+            refusal(ports: [Port(id: "web", interface: "hs-up0")])
+                == "port 'web': interfaces whose names begin with 'hs-' are Heliostat's own")
+    }
+
+    @Test("a tunnel ends at a unicast address of another machine")
+    func remotes() {
+        #expect(
+            refusal(destinations: [Self.tunnel("ids", "127.0.0.1")])
+                == "destination 'ids': remote 127.0.0.1 is a loopback address; name a unicast address")
+    }
+
+    @Test("a VNI has 24 bits, a UDP port is not 0")
+    func ranges() {
+        #expect(refusal(destinations: [Self.tunnel("ids", "192.0.2.9", vni: 0xFF_FFFF)]) == nil)
+        #expect(
+            refusal(destinations: [Self.tunnel("ids", "192.0.2.9", vni: 0x100_0000)])
+                == "destination 'ids': tunnel_id 16777216 is not a VNI, 0 to 16777215")
+        #expect(
+            refusal(destinations: [Self.tunnel("ids", "192.0.2.9", port: 0)])
+                == "destination 'ids': udp_port 0 cannot be sent to; use 1 to 65535")
+    }
+
+    @Test("a tap names a port and destinations that are there")
+    func references() {
+        #expect(
+            refusal(taps: [tap(port: "db")]) == "tap 't' names port 'db', which the program does not have")
+        #expect(
+            refusal(taps: [tap(to: ["zeek"])]) == "tap 't' names destination 'zeek', which the program does not have")
+        #expect(refusal(taps: [tap(to: [])]) == "tap 't' has no destination; name at least one")
+    }
+
+    @Test("a span port has IN only")
+    func spanDirection() {
+        let span = Port(id: "web", interface: "veth0", capture: .span)
+        let out = Tap(id: "t", port: "web", direction: .out, destinations: ["ids"])
+        #expect(
+            refusal(ports: [span], taps: [out])
+                == "tap 't' asks for OUT of port 'web', but a span port has IN only; use IN or BOTH")
+        #expect(refusal(ports: [span], taps: [tap()]) == nil)
+    }
+
+    @Test("copies do not go back into the port that they are of")
+    func loop() {
+        #expect(
+            refusal(destinations: [Destination(id: "ids", target: .interface("veth0"))], taps: [tap()])
+                == "tap 't' would send copies of 'veth0' back into it (destination 'ids'): that is a loop")
+    }
+
+    @Test("a port carries 64 taps")
+    func tapsPerPort() {
+        let taps = (1...65).map { tap("t\($0)") }
+        #expect(refusal(taps: Array(taps.dropLast())) == nil)
+        #expect(refusal(taps: taps) == "port 'web' has more than 64 taps; give one tap several destinations")
+    }
+}

@@ -1,0 +1,166 @@
+// What the promises stand on: a lab with a running dataplane, its typed answers, and the ledger laws.
+// The witness (Lab) is outside; this file only speaks with what is judged.
+import Foundation
+import Lab
+import MirrorProgram
+import Testing
+
+/// Every promise, one after another: DESIGN's own list, each on real namespaces.
+@Suite(.serialized, .onNamespaces, .oneLabAtATime, .timeLimit(.minutes(3))) struct Promises {}
+
+/// A lab whose port is mirrored by the real dataplane.
+final class Mirror {
+    let lab: TappedPair
+    let directory: TemporaryDirectory
+    private(set) var dataplane: DataplaneProcess
+
+    /// Ids of the programs below.
+    static let port = "port", span = "span", tap = "tap"
+    static let monitor = "monitor", second = "second", local = "local"
+
+    private init(_ lab: TappedPair, _ program: MirrorProgram, supervised: Bool) throws {
+        self.lab = lab
+        directory = try TemporaryDirectory()
+        dataplane = try DataplaneProcess(in: lab.host, stateDirectory: directory.path, supervised: supervised)
+        try apply(program)
+    }
+
+    /// Builds a lab, starts a dataplane with a program, waits until it is in effect, and takes all down afterwards.
+    static func with(
+        _ program: MirrorProgram, _ options: TappedPair.Options = .init(), supervised: Bool = false, ready: Bool = true,
+        _ body: (Mirror) throws -> Void
+    ) throws {
+        try TappedPair.with(options) { lab in
+            let mirror = try Mirror(lab, program, supervised: supervised)
+            defer {
+                mirror.dataplane.terminate()
+                mirror.directory.delete()
+            }
+            if ready { try mirror.waitUntilReady() }
+            try body(mirror)
+        }
+    }
+
+    /// A program with one tapped (or span) port and some of the three destinations.
+    static func program(
+        _ direction: MirrorProgram.Direction = .both, capture: MirrorProgram.CaptureMode = .tap,
+        to destinations: [String] = [monitor]
+    ) -> MirrorProgram {
+        let interface = capture == .tap ? TappedPair.tappedPort : TappedPair.spanPort
+        return MirrorProgram(
+            generation: 1, ports: [.init(id: port, interface: interface, capture: capture)],
+            destinations: destinations.map(destination),
+            taps: [.init(id: tap, port: port, direction: direction, destinations: destinations)])
+    }
+
+    static func destination(_ id: String) -> MirrorProgram.Destination {
+        switch id {
+        case monitor: .init(id: id, target: .tunnel(.init(remote: .init(TappedPair.monitorAddress)!, tunnelID: 5001)))
+        case second:
+            .init(id: id, target: .tunnel(.init(remote: .init(TappedPair.secondMonitorAddress)!, tunnelID: 5002)))
+        default: .init(id: id, target: .interface(TappedPair.localPort))
+        }
+    }
+
+    private func ask(_ request: DataplaneRequest) throws -> DataplaneReply {
+        let line = String(decoding: try JSONEncoder().encode(request), as: UTF8.self)
+        let reply = try JSONDecoder().decode(DataplaneReply.self, from: Data(try dataplane.request(line).utf8))
+        if let error = reply.error { throw LabError("the dataplane refused: \(error)") }
+        return reply
+    }
+
+    @discardableResult
+    func apply(_ program: MirrorProgram) throws -> DataplaneStatus { try #require(try ask(.apply(program)).status) }
+    func status() throws -> DataplaneStatus { try #require(try ask(.status).status) }
+    func statistics() throws -> DataplaneStatistics { try #require(try ask(.stats).stats) }
+
+    /// State of the destinations for a failure's message.
+    var destinationsInWords: String { (try? status()).map { "\($0.destinations)" } ?? "nobody answers" }
+
+    /// Waits until every tap is active and every destination ready.
+    func waitUntilReady(seconds: Double = 10) throws {
+        var last: DataplaneStatus?
+        let ready = poll(seconds: seconds, every: 0.02) {
+            // While a supervised dataplane starts anew nobody answers.
+            last = try? status()
+            return last.map { status in
+                !status.taps.isEmpty && status.taps.allSatisfy { $0.state == .active }
+                    && status.destinations.allSatisfy { $0.state == .ready }
+            } ?? false
+        }
+        try #require(ready, "not ready after \(seconds) s: \(String(describing: last))")
+    }
+
+    /// Statistics once no copy is on its way any more, with the ledger's laws checked.
+    ///
+    /// - Parameter offered: (frame, destination) pairs that each destination must have been offered, where that is known.
+    @discardableResult
+    func ledger(offered: [String: UInt64] = [:], location: SourceLocation = #_sourceLocation) throws
+        -> DataplaneStatistics
+    {
+        var last = try statistics()
+        poll(seconds: 5, every: 0.05) {
+            guard let next = try? statistics() else { return false }
+            defer { last = next }
+            return next.destinations == last.destinations && next.taps == last.taps && Self.isBalanced(next)
+                && offered.allSatisfy { id, count in next.destinations.contains { $0.id == id && $0.offered >= count } }
+        }
+        for ledger in last.destinations {
+            let dropped = ledger.drops.values.reduce(0, +)
+            #expect(
+                ledger.offered == ledger.frames + dropped, "destination \(ledger.id): \(ledger)",
+                sourceLocation: location)
+            if let count = offered[ledger.id] {
+                #expect(ledger.offered == count, "destination \(ledger.id): \(ledger)", sourceLocation: location)
+            }
+            #expect(
+                Set(ledger.drops.keys) == Set(DropReason.allCases.map(\.name)), "each reason is there",
+                sourceLocation: location)
+        }
+        let umem = last.umem
+        #expect(
+            umem.chunks == umem.free + umem.fill + umem.receive + umem.transmit, "UMEM: \(umem)",
+            sourceLocation: location)
+        return last
+    }
+
+    private static func isBalanced(_ statistics: DataplaneStatistics) -> Bool {
+        let umem = statistics.umem
+        return umem.chunks == umem.free + umem.fill + umem.receive + umem.transmit
+            && statistics.destinations.allSatisfy { $0.offered == $0.frames + $0.drops.values.reduce(0, +) }
+    }
+
+    /// A receiver behind the monitor's own vxlan device, or at the same-host destination.
+    func receiver(
+        _ destination: String, _ streams: [FrameStream], onFrame: (@Sendable (borrowing CapturedFrame) -> Void)? = nil
+    ) throws -> FrameReceiver {
+        switch destination {
+        case Self.monitor: try .init(in: lab.monitor, interface: TappedPair.vxlan, streams: streams, onFrame: onFrame)
+        case Self.second:
+            try .init(in: lab.secondMonitor, interface: TappedPair.vxlan, streams: streams, onFrame: onFrame)
+        default: try .init(in: lab.collector, interface: "eth0", streams: streams, onFrame: onFrame)
+        }
+    }
+
+    /// A stream of `a` (OUT of the tapped port), or with `fromB` of `b` (IN).
+    static func stream(
+        _ id: UInt32, fromB: Bool = false, content: FrameStream.Content = .udp4, tags: [FrameStream.Tag] = [],
+        lengths: [Int] = [128], flows: UInt16 = 1
+    ) throws -> FrameStream {
+        let (a, b) = (TappedPair.macOfA, TappedPair.macOfB)
+        return try FrameStream(
+            id: id, from: fromB ? b : a, to: fromB ? a : b, content: content, tags: tags, lengths: lengths, flows: flows
+        )
+    }
+}
+
+extension StreamCheck {
+    /// Everything the sender's kernel took arrived once, in order, byte for byte.
+    func expectWhole(_ sent: SendReport, _ what: String, location: SourceLocation = #_sourceLocation) {
+        #expect(sent.frames > 0, "\(what): nothing was sent", sourceLocation: location)
+        #expect(lost(of: sent) == 0, "\(what): \(frames) of \(sent.frames) arrived", sourceLocation: location)
+        #expect(duplicates == 0, "\(what): duplicates", sourceLocation: location)
+        #expect(reordered == 0, "\(what): out of order", sourceLocation: location)
+        #expect(differing == 0, "\(what): \(firstDifference ?? "")", sourceLocation: location)
+    }
+}

@@ -1,0 +1,114 @@
+// Promise: a copy is the original, byte for byte, at the kernel's own vxlan device and at a port of the same host:
+// frames of 14 to 9,014 bytes, tagged or not, IPv4, IPv6 and neither, both directions, two destinations at once, `tap` and `span`.
+import Lab
+import MirrorProgram
+import Testing
+
+extension Promises {
+    @Suite struct PromiseIdentical {
+        private static let sizes = [
+            64, 65, 68, 127, 128, 255, 256, 511, 512, 594, 1023, 1024, 1279, 1280, 1500, 1513, 1514, 1515, 1518, 1519,
+            2047, 2048, 2049, 3583, 3584, 3840, 4082, 4095, 4096, 4097, 4110, 6000, 8191, 8192, 8193, 9000, 9013, 9014,
+        ]
+
+        /// Every kind of frame, once in each direction. Tagged frames under 20 bytes are dropped by the kernel itself.
+        private static func streams(fromB: Bool) throws -> [FrameStream] {
+            let first: UInt32 = fromB ? 100 : 1
+            typealias Tag = FrameStream.Tag
+            let kinds: [(FrameStream.Content, [Tag], [Int])] = [
+                (.raw(0x88B5), [], Array(14...68) + sizes), (.raw(0x88B5), [Tag(vlan: 9)], Array(20...72) + sizes),
+                (.udp4, [], [70, 71] + sizes.filter { $0 >= 72 }), (.tcp4, [], sizes.filter { $0 >= 90 }),
+                (.udp6, [], [90, 91] + sizes.filter { $0 >= 92 }),
+                (.udp4, [Tag(vlan: 100, priority: 5)], sizes.filter { $0 >= 90 } + [9018]),
+                (.udp6, [Tag(vlan: 100)], sizes.filter { $0 >= 100 } + [9018]),
+                (.udp4, [Tag(type: 0x88A8, vlan: 7), Tag(vlan: 100)], sizes.filter { $0 >= 90 }),
+            ]
+            return try kinds.enumerated().map { index, kind in
+                try Mirror.stream(
+                    first + UInt32(index), fromB: fromB, content: kind.0, tags: kind.1, lengths: kind.2, flows: 5)
+            }
+        }
+
+        private func send(_ streams: [FrameStream], from namespace: Namespace) throws -> [SendReport] {
+            try streams.map { stream in
+                let count = UInt64(stream.lengths.count * 3)
+                return try FrameSender(stream, in: namespace, interface: "eth0", rate: 4_000, count: count).wait()
+            }
+        }
+
+        @Test(arguments: [MirrorProgram.Direction.out, .in, .both])
+        func tap(direction: MirrorProgram.Direction) throws {
+            let destinations = [Mirror.monitor, Mirror.second, Mirror.local]
+            try Mirror.with(Mirror.program(direction, to: destinations), .init(mtu: 9000)) { mirror in
+                let (forth, back) = (try Self.streams(fromB: false), try Self.streams(fromB: true))
+                let receivers = try destinations.map { try mirror.receiver($0, forth + back) }
+                let atB = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: forth)
+                let sent = try send(forth, from: mirror.lab.a) + send(back, from: mirror.lab.b)
+                let wanted = zip(
+                    forth.indices.map { _ in direction != .in } + back.indices.map { _ in direction != .out }, sent)
+                let copies = wanted.reduce(0) { $0 + ($1.0 ? $1.1.frames : 0) }
+                for (receiver, destination) in zip(receivers, destinations) {
+                    receiver.wait(seconds: 10) { $0.frames >= copies }
+                    _ = receiver.settle()
+                    let report = try receiver.stop()
+                    #expect(report.missed == 0)
+                    #expect(report.otherFrames == 0, "\(destination) received frames that nobody sent")
+                    for (check, (isWanted, sent)) in zip(report.streams, wanted) {
+                        let what = "\(destination), stream \(check.stream.id)"
+                        if isWanted {
+                            check.expectWhole(sent, what)
+                        } else {
+                            #expect(check.frames == 0, "\(what) not asked for")
+                        }
+                    }
+                }
+                for (check, sent) in zip(try atB.stop().streams, sent) {
+                    check.expectWhole(sent, "original \(check.stream.id)")
+                }
+                try mirror.ledger(offered: Dictionary(uniqueKeysWithValues: destinations.map { ($0, copies) }))
+            }
+        }
+
+        /// One destination: the header goes into the received chunk's own headroom. Two: a copy each.
+        @Test(
+            arguments: [[Mirror.monitor], [Mirror.monitor, Mirror.second], [Mirror.monitor, Mirror.local]],
+            [1500, 3400])
+        func span(destinations: [String], mtu: Int) throws {
+            try Mirror.with(Mirror.program(.in, capture: .span, to: destinations), .init(mtu: mtu)) { mirror in
+                let longest = mtu + 14
+                let streams = try Self.streams(fromB: false).map { stream in
+                    try Mirror.stream(
+                        stream.id, content: stream.content, tags: stream.tags,
+                        lengths: stream.lengths.filter { $0 <= longest }, flows: 5)
+                }
+                let receivers = try destinations.map { try mirror.receiver($0, streams) }
+                let sent = try send(streams, from: mirror.lab.feeder)
+                let copies = sent.reduce(0) { $0 + $1.frames }
+                for (receiver, destination) in zip(receivers, destinations) {
+                    receiver.wait(seconds: 10) { $0.frames >= copies }
+                    _ = receiver.settle()
+                    let report = try receiver.stop()
+                    #expect(report.missed == 0)
+                    #expect(report.otherFrames == 0, "\(destination) received frames that nobody sent")
+                    for (check, sent) in zip(report.streams, sent) {
+                        check.expectWhole(sent, "\(destination), stream \(check.stream.id)")
+                    }
+                }
+                try mirror.ledger(offered: Dictionary(uniqueKeysWithValues: destinations.map { ($0, copies) }))
+            }
+        }
+
+        /// A span port of jumbo frames: frames longer than a UMEM chunk come in several descriptors.
+        @Test func spanOfJumboFrames() throws {
+            try Mirror.with(Mirror.program(.in, capture: .span), .init(mtu: 9000)) { mirror in
+                let stream = try Mirror.stream(1, lengths: Self.sizes.filter { $0 >= 90 })
+                let receiver = try mirror.receiver(Mirror.monitor, [stream])
+                let sent = try send([stream], from: mirror.lab.feeder)[0]
+                receiver.wait(seconds: 5) { $0.frames >= sent.frames }
+                _ = receiver.settle()
+                try receiver.stop().streams[0].expectWhole(sent, "jumbo frames")
+                try mirror.ledger(offered: [Mirror.monitor: sent.frames])
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+// Promise: the mirror is never mirrored. The uplink itself is tapped, and copies are not copied again.
+import Lab
+import MirrorProgram
+import Testing
+
+extension Promises {
+    @Suite struct PromiseNoLoops {
+        @Test func aTappedUplink() throws {
+            var program = Mirror.program()
+            program.ports.append(.init(id: "uplink", interface: TappedPair.uplink, side: .`self`))
+            program.taps.append(.init(id: "loop", port: "uplink", direction: .both, destinations: [Mirror.monitor]))
+            try Mirror.with(program) { mirror in
+                let stream = try Mirror.stream(1)
+                let stranger = try Mirror.stream(2, content: .raw(0x88B5), lengths: [60])
+                let copies = try mirror.receiver(Mirror.monitor, [stream, stranger])
+                let before = try mirror.lab.monitor.counters(of: TappedPair.vxlan)
+                let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 5_000)
+                    .wait()
+                // What is not ours on the uplink is copied like any other frame.
+                let other = try FrameSender(
+                    stranger, in: mirror.lab.host, interface: TappedPair.uplink, rate: 1_000, count: 500
+                ).wait()
+                copies.wait(seconds: 5) { $0.streams[0].frames >= sent.frames && $0.streams[1].frames >= other.frames }
+                let report = copies.settle()
+                report.streams[0].expectWhole(sent, "copies of the port")
+                report.streams[1].expectWhole(other, "copies of the uplink's own frames")
+                // Beside them at most ARP between host and monitor, and never a copy of a copy.
+                #expect(report.otherFrames < 20, "\(report.otherFrames) other frames")
+                let received = try mirror.lab.monitor.counters(of: TappedPair.vxlan) - before
+                #expect(received.receivedFrames < 5_520)
+                try mirror.ledger()
+                try copies.stop()
+            }
+        }
+
+        /// The tunnel's frames made by the kernel's own vxlan device meet the capture hook, as ours would on a shared path.
+        @Test func ourTupleFromAnotherSender() throws {
+            var program = Mirror.program()
+            program.ports = [.init(id: Mirror.port, interface: TappedPair.uplink, side: .`self`)]
+            try Mirror.with(program) { mirror in
+                try mirror.lab.host.ip(
+                    "link add vx0 type vxlan id 5001 dstport 4789 local \(TappedPair.hostAddress)"
+                        + " remote \(TappedPair.monitorAddress) nolearning", "link set vx0 up")
+                let stream = try Mirror.stream(1)
+                let copies = try mirror.receiver(Mirror.monitor, [stream])
+                let sent = try FrameSender(stream, in: mirror.lab.host, interface: "vx0", rate: 2_000, count: 1_000)
+                    .wait()
+                let report = copies.settle()
+                // Each came once, through the kernel's device; none was copied by us.
+                report.streams[0].expectWhole(sent, "frames of the kernel's own device")
+                #expect(report.otherFrames < 20)
+                try copies.stop()
+            }
+        }
+    }
+}

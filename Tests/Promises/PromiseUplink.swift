@@ -1,0 +1,110 @@
+// Promise: an uplink in trouble (no neighbour, down, too small) costs copies, each counted with its reason, and never an original.
+import Lab
+import MirrorProgram
+import Synchronization
+import Testing
+
+extension Promises {
+    @Suite struct PromiseUplink {
+        /// Sends through the tapped pair and expects every original in time.
+        private func originals(_ mirror: Mirror, _ id: UInt32) throws -> SendReport {
+            let stream = try Mirror.stream(id)
+            let receiver = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: [stream])
+            let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 10_000, count: 10_000).wait()
+            receiver.wait(seconds: 5) { $0.frames >= sent.frames }
+            try receiver.stop().streams[0].expectWhole(sent, "originals")
+            #expect(sent.rate > 9_000, "the sender was slowed to \(Int(sent.rate)) frames/s")
+            return sent
+        }
+
+        @Test func unresolvedNeighbour() throws {
+            try Mirror.with(Mirror.program(), ready: false) { mirror in
+                try mirror.lab.monitor.ip("link set \(TappedPair.underlay) arp off")
+                try mirror.lab.host.ip("neighbour flush dev \(TappedPair.uplink)")
+                let unreachable = try poll(seconds: 15, every: 0.05) {
+                    try mirror.status().destinations.first?.state == .unreachable
+                }
+                #expect(unreachable, "\(mirror.destinationsInWords)")
+                #expect(try mirror.status().taps.first?.state == .active)
+                let before = try #require(try mirror.ledger().destinations.first)
+                let sent = try originals(mirror, 1)
+                let after = try #require(
+                    try mirror.ledger(offered: [Mirror.monitor: before.offered + sent.frames]).destinations.first)
+                let reason = DropReason.neighbourUnresolved.name
+                #expect((after.drops[reason] ?? 0) - (before.drops[reason] ?? 0) == sent.frames, "\(after.drops)")
+                // And back again, by itself.
+                try mirror.lab.monitor.ip("link set \(TappedPair.underlay) arp on")
+                try mirror.waitUntilReady(seconds: 15)
+            }
+        }
+
+        @Test func downedUplink() throws {
+            try Mirror.with(Mirror.program()) { mirror in
+                try mirror.lab.host.ip("link set \(TappedPair.uplink) down")
+                let seen = try poll(seconds: 5, every: 0.02) {
+                    try mirror.status().destinations.first?.state == .unreachable
+                }
+                #expect(seen, "\(mirror.destinationsInWords)")
+                let sent = try originals(mirror, 1)
+                let ledger = try #require(try mirror.ledger(offered: [Mirror.monitor: sent.frames]).destinations.first)
+                // A downed link takes its routes with it.
+                let reasons = [DropReason.uplinkDown, .noRoute].map(\.name)
+                #expect(reasons.reduce(0) { $0 + (ledger.drops[$1] ?? 0) } == sent.frames, "\(ledger.drops)")
+                try mirror.lab.host.ip("link set \(TappedPair.uplink) up")
+                try mirror.waitUntilReady()
+                let stream = try Mirror.stream(2)
+                let copies = try mirror.receiver(Mirror.monitor, [stream])
+                let again = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 1_000)
+                    .wait()
+                copies.wait(seconds: 5) { $0.frames >= again.frames }
+                try copies.stop().streams[0].expectWhole(again, "copies after the link came back")
+            }
+        }
+
+        /// Too big for the path: cut to what fits, flagged and counted, never dropped without a word.
+        @Test func truncation() throws {
+            try Mirror.with(Mirror.program(), .init(mtu: 1500, uplinkMTU: 1500)) { mirror in
+                // 20 of IP, 8 of UDP and 8 of VXLAN are inside the MTU of 1500.
+                let most = 1500 - 36
+                let stream = try Mirror.stream(1, lengths: [128, 1463, 1464, 1465, 1514])
+                let prefixes = Prefixes(stream, most: most)
+                let copies = try mirror.receiver(Mirror.monitor, []) { prefixes.take($0.bytes) }
+                let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 5_000)
+                    .wait()
+                copies.wait(seconds: 5) { $0.frames >= sent.frames }
+                _ = copies.settle()
+                try copies.stop()
+                let statistics = try mirror.ledger(offered: [Mirror.monitor: sent.frames])
+                let (right, wrong) = prefixes.counts
+                #expect(right == Int(sent.frames))
+                #expect(wrong == 0)
+                #expect(statistics.destinations.first?.truncated == 2_000)
+                #expect(statistics.taps.first?.truncated == 2_000)
+            }
+        }
+    }
+}
+
+/// Counts frames that are the first bytes of a stream's frame, as many as fit.
+private final class Prefixes: Sendable {
+    private let stream: FrameStream
+    private let most: Int
+    private let state = Mutex<(right: Int, wrong: Int)>((0, 0))
+
+    init(_ stream: FrameStream, most: Int) {
+        self.stream = stream
+        self.most = most
+    }
+
+    var counts: (right: Int, wrong: Int) { state.withLock { $0 } }
+
+    func take(_ frame: UnsafeRawBufferPointer) {
+        var whole = [UInt8](repeating: 0, count: 2048)
+        var right = false
+        if let (sequence, time) = stream.identify(frame) {
+            let length = whole.withUnsafeMutableBytes { stream.write(sequence, time: time, to: $0) }
+            right = frame.count == min(length, most) && whole.prefix(frame.count).elementsEqual(frame)
+        }
+        state.withLock { if right { $0.right += 1 } else { $0.wrong += 1 } }
+    }
+}
