@@ -1,3 +1,4 @@
+// The capture program in a real kernel: counts, hooks, generations, sweep.
 import CShims
 import FastPathHost
 import Glibc

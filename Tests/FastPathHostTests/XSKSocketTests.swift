@@ -1,3 +1,4 @@
+// AF_XDP sockets in a real kernel: one area registered by several, a frame through two of them.
 import CShims
 import FastPathHost
 import Glibc
