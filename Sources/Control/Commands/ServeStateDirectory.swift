@@ -23,7 +23,10 @@ struct ServeStateDirectory: Sendable {
         var parent = ""
         for part in path.split(separator: "/") {
             parent += (parent.isEmpty && !path.hasPrefix("/") ? "" : "/") + part
-            if mkdir(parent, parent == path ? 0o700 : 0o755) != 0, errno != EEXIST {
+            if mkdir(parent, 0o700) == 0 {
+                // Those above it are for everybody to pass, whatever our umask is.
+                if parent != path { chmod(parent, 0o755) }
+            } else if errno != EEXIST {
                 throw failure("cannot make the state directory \(path)")
             }
         }
@@ -33,7 +36,8 @@ struct ServeStateDirectory: Sendable {
         }
         if access(path, R_OK | W_OK | X_OK) != 0 { throw failure("cannot use the state directory \(path)") }
         if socket.utf8.count > 107 || dataplaneSocket.utf8.count > 107 {
-            throw ServeError("the state directory \(path) is too long a path for the sockets in it; choose a shorter one")
+            throw ServeError(
+                "the state directory \(path) is too long a path for the sockets in it; choose a shorter one")
         }
     }
 
@@ -63,12 +67,16 @@ struct ServeStateDirectory: Sendable {
     ///
     /// - Throws: `ServeError`.
     func hand(to user: ServeUser) throws(ServeError) {
-        if chown(path, 0, user.group) != 0 || chmod(path, 0o1770) != 0 { throw failure("cannot hand \(path) to \(user.name)") }
+        if chown(path, 0, user.group) != 0 || chmod(path, 0o1770) != 0 {
+            throw failure("cannot hand \(path) to \(user.name)")
+        }
         for file in [store, store + "-wal", store + "-shm", token, lock] {
             var information = stat()
             if lstat(file, &information) != 0 { continue }
             // Only what an earlier start as root left: a plain file of root's with one name.
-            guard information.st_mode & S_IFMT == S_IFREG, information.st_nlink == 1, information.st_uid == 0 else { continue }
+            guard information.st_mode & S_IFMT == S_IFREG, information.st_nlink == 1, information.st_uid == 0 else {
+                continue
+            }
             if lchown(file, user.id, user.group) != 0 { throw failure("cannot hand \(file) to \(user.name)") }
         }
     }
