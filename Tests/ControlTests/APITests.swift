@@ -23,7 +23,8 @@ import Testing
         #expect(
             service == [
                 "id": .string(id), "tenant_id": "admin", "name": "ts1", "description": "", "port_id": .string(port),
-                "status": "DOWN", "status_reason": nil, "tunnel_id": 5001, "encapsulation": "vxlan", "project_id": "admin",
+                "status": "DOWN", "status_reason": nil, "tunnel_id": 5001, "encapsulation": "vxlan",
+                "project_id": "admin",
             ])
         let flow = try await api.post(
             "taas/tap_flows",
@@ -79,16 +80,22 @@ import Testing
     @Test(arguments: [
         ("", "400 HTTPBadRequest: Resource body required"),
         ("{bad", "400 MalformedRequestBody: Malformed request body: Cannot understand JSON."),
-        ("[1]", "400 HTTPBadRequest: Body contains invalid data"), ("5", "400 HTTPBadRequest: Body contains invalid data"),
+        ("[1]", "400 HTTPBadRequest: Body contains invalid data"),
+        ("5", "400 HTTPBadRequest: Body contains invalid data"),
         ("{\"name\": \"x\"}", "400 HTTPBadRequest: Unable to find 'tap_service' in request body"),
         ("{\"tap_service\": null}", "400 HTTPBadRequest: Unable to find 'tap_service' in request body"),
         ("{\"tap_service\": \"x\"}", "400 HTTPBadRequest: Object 'tap_service' contains invalid data"),
         ("{\"tap_services\": []}", "400 HTTPBadRequest: Resources required"),
         ("{\"tap_services\": 5}", "400 HTTPBadRequest: Object 'tap_services' contains invalid data"),
         ("<a/>", "400 MalformedRequestBody: Malformed request body: Cannot understand JSON."),
-        ("{\"tap_service\": {\"name\": \"x\"}}", "400 HTTPBadRequest: Failed to parse request. Required attribute 'port_id' not specified"),
-        ("{\"tap_service\": {\"name\": \"x\", \"port_id\": \"d5c55228-06cd-4f68-9b90-83d58fb726b5\"}}",
-            "404 PortNotFound: Port d5c55228-06cd-4f68-9b90-83d58fb726b5 could not be found."),
+        (
+            "{\"tap_service\": {\"name\": \"x\"}}",
+            "400 HTTPBadRequest: Failed to parse request. Required attribute 'port_id' not specified"
+        ),
+        (
+            "{\"tap_service\": {\"name\": \"x\", \"port_id\": \"d5c55228-06cd-4f68-9b90-83d58fb726b5\"}}",
+            "404 PortNotFound: Port d5c55228-06cd-4f68-9b90-83d58fb726b5 could not be found."
+        ),
     ])
     func refusesBodies(_ body: String, _ fault: String) async throws {
         let api = try await APIHarness()
@@ -98,23 +105,39 @@ import Testing
     }
 
     @Test(arguments: [
-        (HTTPRequest.Method.get, "/v2.0/taas/tap_services/ts1b", "404 TapServiceNotFound: Tap Service  ts1b does not exist"),
+        (
+            HTTPRequest.Method.get, "/v2.0/taas/tap_services/ts1b",
+            "404 TapServiceNotFound: Tap Service  ts1b does not exist"
+        ),
         (.put, "/v2.0/taas/tap_services", "404 TapServiceNotFound: Tap Service  None does not exist"),
         (.delete, "/v2.0/taas/tap_flows", "404 TapFlowNotFound: Tap Flow  None does not exist"),
         (.delete, "/v2.0/taas/tap_flows/x", "404 TapFlowNotFound: Tap Flow  x does not exist"),
         (.get, "/v2.0/ports/x", "404 PortNotFound: Port x could not be found."),
         (.put, "/v2.0/taas/tap_services/x", "400 BadRequest: Bad body request: Invalid format: b''."),
-        (.patch, "/v2.0/taas/tap_services/x",
-            "405 HTTPMethodNotAllowed: The server could not comply with the request since it is either malformed or otherwise incorrect."),
+        (
+            .patch, "/v2.0/taas/tap_services/x",
+            "405 HTTPMethodNotAllowed: The server could not comply with the request since it is either malformed or otherwise incorrect."
+        ),
         (.get, "/v2.0/taas", "404 HTTPNotFound: The resource could not be found."),
         (.get, "/v2.0/taas/foo", "404 HTTPNotFound: The resource could not be found."),
         (.get, "/v2/taas/tap_services", "404 HTTPNotFound: The resource could not be found."),
         (.get, "/v2.0/taas/tap_flows/a/b", "404 HTTPNotFound: The resource could not be found."),
-        (.get, "/v2.0/taas/tap_flows?limit=-1", "400 BadRequest: Bad limit request: Limit must be an integer 0 or greater and not '-1'."),
-        (.get, "/v2.0/taas/tap_flows?limit=x", "400 BadRequest: Bad limit request: Limit must be an integer 0 or greater and not 'x'."),
-        (.get, "/v2.0/taas/tap_flows?sort_key=name", "400 HTTPBadRequest: The number of sort_keys and sort_dirs must be same"),
-        (.get, "/v2.0/taas/tap_flows?sort_key=bogus&sort_dir=asc",
-            "400 HTTPBadRequest: ['bogus'] is invalid attribute for sort_keys"),
+        (
+            .get, "/v2.0/taas/tap_flows?limit=-1",
+            "400 BadRequest: Bad limit request: Limit must be an integer 0 or greater and not '-1'."
+        ),
+        (
+            .get, "/v2.0/taas/tap_flows?limit=x",
+            "400 BadRequest: Bad limit request: Limit must be an integer 0 or greater and not 'x'."
+        ),
+        (
+            .get, "/v2.0/taas/tap_flows?sort_key=name",
+            "400 HTTPBadRequest: The number of sort_keys and sort_dirs must be same"
+        ),
+        (
+            .get, "/v2.0/taas/tap_flows?sort_key=bogus&sort_dir=asc",
+            "400 HTTPBadRequest: ['bogus'] is invalid attribute for sort_keys"
+        ),
     ])
     func refusesPlaces(_ method: HTTPRequest.Method, _ path: String, _ fault: String) async throws {
         #expect(try await APIHarness().send(method, path).fault == fault)
@@ -152,8 +175,9 @@ import Testing
         #expect(try await names("project_id=admin") == ["a", "b", ""])
         #expect(try await names("tenant_id=nope") == [])
         #expect(try await names("admin_state_up=true&sort_key=name&sort_dir=desc") == ["b", "a", ""])
-        #expect(try await api.get("ports?name=a&fields=name&fields=project_id").text
-            == #"{"ports": [{"name": "a", "tenant_id": "admin", "project_id": "admin"}]}"#)
+        #expect(
+            try await api.get("ports?name=a&fields=name&fields=project_id").text
+                == #"{"ports": [{"name": "a", "tenant_id": "admin", "project_id": "admin"}]}"#)
         #expect(try await api.get("ports?fields=bogus").text == #"{"ports": [{}, {}, {}]}"#)
         #expect(try await api.get("ports?fields=id,name").text == #"{"ports": [{}, {}, {}]}"#)
     }
@@ -171,15 +195,28 @@ import Testing
             return (names, links)
         }
         let url = "http://localhost/v2.0/ports"
-        #expect(try await page("limit=2") == ("ab", [
-            "next \(url)?limit=2&marker=\(ids[1])", "previous \(url)?limit=2&marker=\(ids[0])&page_reverse=True",
-        ]))
-        #expect(try await page("limit=2&marker=\(ids[1])") == ("c", [
-            "previous \(url)?limit=2&marker=\(ids[2])&page_reverse=True"
-        ]))
-        #expect(try await page("limit=2&page_reverse=True&marker=\(ids[1])") == ("a", [
-            "next \(url)?limit=2&marker=\(ids[0])"
-        ]))
+        #expect(
+            try await page("limit=2") == (
+                "ab",
+                [
+                    "next \(url)?limit=2&marker=\(ids[1])",
+                    "previous \(url)?limit=2&marker=\(ids[0])&page_reverse=True",
+                ]
+            ))
+        #expect(
+            try await page("limit=2&marker=\(ids[1])") == (
+                "c",
+                [
+                    "previous \(url)?limit=2&marker=\(ids[2])&page_reverse=True"
+                ]
+            ))
+        #expect(
+            try await page("limit=2&page_reverse=True&marker=\(ids[1])") == (
+                "a",
+                [
+                    "next \(url)?limit=2&marker=\(ids[0])"
+                ]
+            ))
         #expect(try await page("limit=2&marker=none") == ("", ["previous \(url)?limit=2&page_reverse=True"]))
         #expect(try await page("limit=0") == ("abc", []))
         #expect(try await page("marker=\(ids[0])") == ("bc", []))
@@ -217,10 +254,14 @@ import Testing
     @Test func documents() async throws {
         let api = try await APIHarness()
         let versions = try await api.send(.get, "/", host: "mirror.example:9696")
-        #expect(versions.text
-            == #"{"versions": [{"id": "v2.0", "status": "CURRENT", "links": [{"rel": "self", "href": "http://mirror.example:9696/v2.0/"}]}]}"#)
+        #expect(
+            versions.text
+                == #"{"versions": [{"id": "v2.0", "status": "CURRENT", "links": [{"rel": "self", "href": "http://mirror.example:9696/v2.0/"}]}]}"#
+        )
         #expect(try await api.get("").object["resources"]?.array?.count == Kind.allCases.count)
-        #expect(try await api.get("extensions").object["extensions"]?.array?.contains { $0.object?["alias"] == "taas" } == true)
+        #expect(
+            try await api.get("extensions").object["extensions"]?.array?.contains { $0.object?["alias"] == "taas" }
+                == true)
         #expect(try await api.get("extensions/taas").object["extension"]?.object?["name"] == "Neutron Tap as a Service")
         #expect(try await api.get("extensions/tap-mirror").status == 404)
         #expect(try await api.send(.post, "/v2.0/extensions").status == 405)
@@ -231,8 +272,10 @@ import Testing
             authenticator: .token(AdministratorToken("secret-of-the-test")), hostNames: HostNames([]))
         let refused = try await api.get("taas/tap_services")
         #expect(refused.status == 401)
-        #expect(refused.text
-            == #"{"error": {"code": 401, "title": "Unauthorized", "message": "The request you have made requires authentication."}}"#)
+        #expect(
+            refused.text
+                == #"{"error": {"code": 401, "title": "Unauthorized", "message": "The request you have made requires authentication."}}"#
+        )
         #expect(refused.headers[.wwwAuthenticate]?.hasPrefix("Keystone uri=") == true)
         let token: HTTPFields = [.init("X-Auth-Token")!: "secret-of-the-test"]
         #expect(try await api.send(.get, "/v2.0/taas/tap_services", headers: token).status == 200)
@@ -260,7 +303,8 @@ import Testing
         }
         for path in [
             "/%ff%fe", "/v2.0/ports/%00", "/v2.0/ports/..%2f..", "/v2.0/ports?%ff=%ff&&=&a", "/v2.0/ports?limit=%00",
-            "/v2.0/ports?fields=%F0%9F%98%80", "//", "/v2.0//ports", "/v2.0/ports/\(String(repeating: "a", count: 8000))",
+            "/v2.0/ports?fields=%F0%9F%98%80", "//", "/v2.0//ports",
+            "/v2.0/ports/\(String(repeating: "a", count: 8000))",
         ] {
             #expect(try await api.send(.get, path).status < 500, "\(path.prefix(80))")
         }
@@ -273,8 +317,10 @@ import Testing
         let tap = try await api.makeTap()
         api.telemetry.record(
             .init(
-                epoch: "e", time: 0, taps: [.init(id: tap.flow, frames: 3, bytes: 300, truncated: 0, drops: ["no_route": 1])],
-                destinations: [], strays: [:], umem: .init(chunks: 1, free: 1, fill: 0, receive: 0, transmit: 0)), time: 0)
+                epoch: "e", time: 0,
+                taps: [.init(id: tap.flow, frames: 3, bytes: 300, truncated: 0, drops: ["no_route": 1])],
+                destinations: [], strays: [:],
+                umem: .init(chunks: 1, free: 1, fill: 0, receive: 0, transmit: 0)), time: 0)
         let after = try await api.get("heliostat/statistics").object["statistics"]?.object
         #expect(after?["updated_at"] == "1970-01-01T00:00:00.000Z")
         #expect(after?["tap_flows"]?.array?.first?.object?["name"] == "f")

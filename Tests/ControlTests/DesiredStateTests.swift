@@ -54,9 +54,11 @@ import Testing
 
     @Test func severalFlowsOnOnePort() throws {
         let desired = try desired(
-            ports: [web, ids], services: [Sample.service("s", port: "ids"), Sample.service("t", port: "ids", tunnelID: 2)],
+            ports: [web, ids],
+            services: [Sample.service("s", port: "ids"), Sample.service("t", port: "ids", tunnelID: 2)],
             flows: [
-                Sample.flow("f", service: "s", port: "web"), Sample.flow("g", service: "t", port: "web", direction: "OUT"),
+                Sample.flow("f", service: "s", port: "web"),
+                Sample.flow("g", service: "t", port: "web", direction: "OUT"),
                 Sample.flow("h", service: "s", port: "web", direction: "IN"),
             ])
         #expect(desired.program.ports.count == 1)
@@ -113,7 +115,8 @@ import Testing
         let desired = try desired(
             ports: [web, a, b],
             services: [
-                Sample.service("to-web", port: "web"), Sample.service("to-a", port: "a"), Sample.service("to-b", port: "b"),
+                Sample.service("to-web", port: "web"), Sample.service("to-a", port: "a"),
+                Sample.service("to-b", port: "b"),
             ],
             flows: [
                 Sample.flow("itself", service: "to-web", port: "web"), Sample.flow("1", service: "to-a", port: "web"),
@@ -129,9 +132,13 @@ import Testing
     @Test func whatIsBeingDeletedIsNotDesired() throws {
         let desired = try desired(
             ports: [web, ids],
-            services: [Sample.service("s", port: "ids"), Sample.service("t", port: "ids", tunnelID: 2, status: "PENDING_DELETE")],
+            services: [
+                Sample.service("s", port: "ids"),
+                Sample.service("t", port: "ids", tunnelID: 2, status: "PENDING_DELETE"),
+            ],
             flows: [
-                Sample.flow("f", service: "s", port: "web", status: "PENDING_DELETE"), Sample.flow("g", service: "s", port: "web"),
+                Sample.flow("f", service: "s", port: "web", status: "PENDING_DELETE"),
+                Sample.flow("g", service: "s", port: "web"),
             ])
         #expect(desired.program.destinations.map(\.id) == ["s"])
         #expect(desired.program.taps.map(\.id) == ["g"])

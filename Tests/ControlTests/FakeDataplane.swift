@@ -13,6 +13,7 @@ final class FakeDataplane: Sendable {
         /// Interfaces that are not there.
         var missing: Set<String> = []
         var epoch = "epoch-1"
+        var isStopped = false
     }
 
     private let state = Mutex(State())
@@ -50,7 +51,10 @@ final class FakeDataplane: Sendable {
     deinit { stop() }
 
     /// Ends it as a kill would: no connection is accepted, and those that are open end at their next request.
-    func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+    func stop() {
+        change { $0.isStopped = true }
+        shutdown(listener, Int32(SHUT_RDWR))
+    }
 
     private static func serve(_ client: Int32, _ answer: (DataplaneRequest) -> DataplaneReply?) {
         defer { close(client) }
@@ -71,8 +75,9 @@ final class FakeDataplane: Sendable {
         }
     }
 
-    private func answer(_ request: DataplaneRequest) -> DataplaneReply {
+    private func answer(_ request: DataplaneRequest) -> DataplaneReply? {
         state.withLock { state in
+            if state.isStopped { return nil }
             switch request {
             case .apply(let program):
                 if let refusal = state.refusal { return DataplaneReply(error: refusal) }
@@ -104,7 +109,8 @@ final class FakeDataplane: Sendable {
             version: "fake", pid: 1, epoch: state.epoch, generation: program.generation,
             ports: program.ports.map {
                 PortStatus(
-                    id: $0.id, interface: $0.interface, state: down.contains($0.id) ? .down : .capturing, capture: $0.capture)
+                    id: $0.id, interface: $0.interface, state: down.contains($0.id) ? .down : .capturing,
+                    capture: $0.capture)
             },
             destinations: program.destinations.map { DestinationStatus(id: $0.id, state: .ready) },
             taps: program.taps.map {

@@ -46,9 +46,11 @@ import Testing
     }
 
     @Test(arguments: [
-        ("localhost", true), ("LOCALHOST:9696", true), ("127.0.0.1", true), ("127.0.0.1:9696", true), ("[::1]:9696", true),
+        ("localhost", true), ("LOCALHOST:9696", true), ("127.0.0.1", true), ("127.0.0.1:9696", true),
+        ("[::1]:9696", true),
         ("[::1]", true), ("192.0.2.7:1", true), ("mirror.example", true), ("evil.example", false),
-        ("localhost.evil.example", false), ("localhost:x", false), ("localhost:99999", false), ("[::1", false), ("", false),
+        ("localhost.evil.example", false), ("localhost:x", false), ("localhost:99999", false), ("[::1", false),
+        ("", false),
         ("127.0.0.1:9696:1", false), ("[::2]:9696", false),
     ])
     func knowsItsNames(_ header: String, _ expected: Bool) {
@@ -88,7 +90,8 @@ import Testing
             for attribute in table.attributes {
                 let writes = attribute.isAdministratorsToWrite
                 #expect((Policy.rules["create_\(kind.singular):\(attribute.name)"] != nil) == writes)
-                #expect((Policy.rules["get_\(kind.singular):\(attribute.name)"] != nil) == attribute.isAdministratorsToRead)
+                #expect(
+                    (Policy.rules["get_\(kind.singular):\(attribute.name)"] != nil) == attribute.isAdministratorsToRead)
             }
         }
     }

@@ -31,7 +31,11 @@ import Testing
         #expect(try await status(api, "taas/tap_flows/\(tap.flow)", "tap_flow") == "PENDING_DELETE")
         let late = try await api.post(
             "taas/tap_flows",
-            ["tap_flow": ["tap_service_id": .string(tap.service), "source_port": .string(tap.source), "direction": "IN"]])
+            [
+                "tap_flow": [
+                    "tap_service_id": .string(tap.service), "source_port": .string(tap.source), "direction": "IN",
+                ]
+            ])
         #expect(late.fault == "404 TapServiceNotFound: Tap Service  \(tap.service) does not exist")
         // A second DELETE does not wait.
         #expect(try await api.delete("taas/tap_services/\(tap.service)").status == 204)

@@ -21,7 +21,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", " ", "{", "}", "{bad", #"{"a"}"#, #"{"a":}"#, #"{"a":1,}"#, "[1,]", "01", "-", "1.", ".5", "1e", "+1", "tru",
+        "", " ", "{", "}", "{bad", #"{"a"}"#, #"{"a":}"#, #"{"a":1,}"#, "[1,]", "01", "-", "1.", ".5", "1e", "+1",
+        "tru",
         "nullx", "\"", "\"\u{1}\"", #""\x""#, #""\ud800""#, #""\ud800\u0041""#, "1e999", "NaN", "[1] 2", "'a'",
     ])
     func refuses(_ text: String) {
@@ -35,7 +36,8 @@ import Testing
     @Test func boundsDepth() throws {
         #expect(throws: JSONError.self) { try parse(String(repeating: "[", count: 1_000_000)) }
         #expect(throws: JSONError.self) { try parse(String(repeating: #"{"a":"#, count: 1000)) }
-        let deepest = String(repeating: "[", count: JSON.largestDepth) + String(repeating: "]", count: JSON.largestDepth)
+        let deepest =
+            String(repeating: "[", count: JSON.largestDepth) + String(repeating: "]", count: JSON.largestDepth)
         #expect(try parse(deepest).text == deepest)
     }
 

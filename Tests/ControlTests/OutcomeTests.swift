@@ -93,14 +93,18 @@ import Testing
         #expect(outcome(pending, .refused("no", status())).removals.isEmpty)
         let gone = outcome(pending, .running(status(tap: nil, destination: nil)))
         #expect(
-            Set(gone.removals.writes.map(\.key)) == [Key("tap_flow", "f"), Key("tap_service", "s"), Key("tunnel_id", "5001")])
+            Set(gone.removals.writes.map(\.key)) == [
+                Key("tap_flow", "f"), Key("tap_service", "s"), Key("tunnel_id", "5001"),
+            ])
         #expect(gone.removals.writes.allSatisfy { $0.value == nil })
         #expect(gone.statuses.writes.allSatisfy { $0.key.kind == "port" })
     }
 
     @Test func aPortIsActiveWhereItsInterfaceIs() {
         let gone = outcome(snapshot(port: "ACTIVE"), .running(status()), interfaces: [])
-        #expect(gone.ports.first { $0.object.id == "web" }?.object.statusReason == "interface 'veth0' is not on host 'here'")
+        #expect(
+            gone.ports.first { $0.object.id == "web" }?.object.statusReason == "interface 'veth0' is not on host 'here'"
+        )
         let otherMAC = outcome(snapshot(port: "ACTIVE"), .running(status(why: "another MAC address", port: .down)))
         #expect(otherMAC.ports.first { $0.object.id == "web" }?.object.statusReason == "another MAC address")
     }

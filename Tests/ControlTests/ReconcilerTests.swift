@@ -88,7 +88,6 @@ import Testing
         let program = first.program
         first.stop()
         unlink(system.path)
-        first.change { $0.missing = ["gone"] }
         try await Task.sleep(for: .milliseconds(300))
         #expect(try await api.delete(flow).status == 204)
         let second = FakeDataplane(path: system.path + ".new")
@@ -140,7 +139,8 @@ import Testing
         let tap = try await api.makeTap()
         let flow = "taas/tap_flows/\(tap.flow)"
         _ = try await system.wait(flow, "tap_flow", "ERROR")
-        _ = try await system.wait(flow, "tap_flow", "the dataplane refused the program: no more room", of: "status_reason")
+        _ = try await system.wait(
+            flow, "tap_flow", "the dataplane refused the program: no more room", of: "status_reason")
         dataplane.change { $0.refusal = nil }
         _ = try await system.wait(flow, "tap_flow", "ACTIVE")
     }

@@ -11,7 +11,8 @@ enum Sample {
     ) -> Port {
         var values: JSON.Object = [
             "id": .string(id), "name": "", "tenant_id": "admin", "mac_address": "fa:16:3e:00:00:01",
-            "admin_state_up": .bool(up), "status": .string(status), "status_reason": nil, "binding:host_id": .string(host),
+            "admin_state_up": .bool(up), "status": .string(status), "status_reason": nil,
+            "binding:host_id": .string(host),
         ]
         values["binding:profile"] = .object(Port.Profile(interface: interface, capture: capture).values)
         return try! Port(values)

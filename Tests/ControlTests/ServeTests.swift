@@ -18,7 +18,8 @@ import Testing
 
     @Test func readsAFile() throws {
         let read = try configuration(
-            #"{"state_dir": "/var/lib/x", "listen": "[::1]:80", "host": "h", "tunnel_addresses": ["192.0.2.1"], "dataplane": "none"}"#)
+            #"{"state_dir": "/var/lib/x", "listen": "[::1]:80", "host": "h", "tunnel_addresses": ["192.0.2.1"], "dataplane": "none"}"#
+        )
         #expect(read.stateDirectory == "/var/lib/x")
         #expect(read.listenText == "[::1]:80")
         #expect(read.tunnelAddresses == ["192.0.2.1"])
@@ -28,7 +29,8 @@ import Testing
     @Test(arguments: [
         (#"{"state_dri": "/x"}"#, "unknown key 'state_dri'"), (#"{"listen": 80}"#, "'listen' in "),
         ("[1]", "is not a JSON object"), (#"{"listen": "80"}"#, "'80' is not an address"),
-        (#"{"tunnel_addresses": ["127.0.0.1"]}"#, "loopback"), (#"{"tunnel_addresses": [1]}"#, "must be a list of strings"),
+        (#"{"tunnel_addresses": ["127.0.0.1"]}"#, "loopback"),
+        (#"{"tunnel_addresses": [1]}"#, "must be a list of strings"),
         (#"{"host": ""}"#, "needs a name"), (#"{"listen": "localhost:99999"}"#, "is not an address"),
     ])
     func refusesAFile(_ text: String, _ reason: String) {
@@ -48,12 +50,15 @@ import Testing
         let socket = directory.path + "/api.sock"
         var answer = ""
         while !answer.contains("200 OK") {
-            answer = request("GET /v2.0/heliostat/hosts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", socket)
+            answer = request(
+                "GET /v2.0/heliostat/hosts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", socket)
             try await Task.sleep(for: .milliseconds(20))
         }
         #expect(answer.contains(#""heliostat": true"#))
         #expect(try FileManager.default.attributesOfItem(atPath: socket)[.posixPermissions] as? Int == 0o660)
-        #expect(try FileManager.default.attributesOfItem(atPath: directory.path + "/token")[.posixPermissions] as? Int == 0o600)
+        #expect(
+            try FileManager.default.attributesOfItem(atPath: directory.path + "/token")[.posixPermissions] as? Int
+                == 0o600)
         let second = await #expect(throws: ServeError.self) { try await ServeProcess(settings).run() }
         #expect(second?.description == "another heliostat serve (pid \(getpid())) runs on \(directory.path)")
         serving.cancel()

@@ -168,7 +168,9 @@ enum StoreConformance {
         }
         for path in [path, copy] {
             let second = try SQLiteStore(path: path)
-            #expect(try await second.get(Key("port", "p")) == Row(key: Key("port", "p"), value: [1, 2, 3], revision: revision))
+            #expect(
+                try await second.get(Key("port", "p"))
+                    == Row(key: Key("port", "p"), value: [1, 2, 3], revision: revision))
         }
         try first.close()
         await #expect(throws: StoreError.self) { try await first.get(Key("port", "p")) }

@@ -41,7 +41,9 @@ package struct ServeConfiguration: Hashable, Sendable {
         }
         let object: JSON.Object
         do throws(JSONError) {
-            guard case .object(let value) = try JSON(parsing: data) else { throw JSONError(description: "not an object") }
+            guard case .object(let value) = try JSON(parsing: data) else {
+                throw JSONError(description: "not an object")
+            }
             object = value
         } catch { throw ServeError("the configuration \(path) is not a JSON object: \(error)") }
         for member in object.members where !Self.keys.contains(member.name) {
@@ -78,7 +80,9 @@ package struct ServeConfiguration: Hashable, Sendable {
     /// - Throws: `ServeError` for the first setting that cannot be.
     package func validate() throws(ServeError) {
         _ = try Self.address(listenText)
-        if host.isEmpty || host.utf8.count > 255 { throw ServeError("this host needs a name of 1 to 255 bytes: --host") }
+        if host.isEmpty || host.utf8.count > 255 {
+            throw ServeError("this host needs a name of 1 to 255 bytes: --host")
+        }
         if stateDirectory.isEmpty { throw ServeError("--state-dir is empty") }
         do throws(Validator.Refusal) {
             _ = try Validator.tunnelAddresses.check(.array(tunnelAddresses.map(JSON.string)))

@@ -62,7 +62,9 @@ package struct ServeProcess: Sendable {
         do {
             address = try SocketAddress.makeAddressResolvingHost(listen.host, port: listen.port)
         } catch { throw ServeError("cannot listen on \(settings.listenText): the host cannot be resolved") }
-        let probe = socket(address.protocol == .inet6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let probe = socket(
+            address.protocol == .inet6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue),
+            0)
         defer { close(probe) }
         var reuse: Int32 = 1
         setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &reuse, socklen_t(MemoryLayout<Int32>.size))
@@ -101,6 +103,11 @@ package struct ServeProcess: Sendable {
         }
         try directory.hand(to: user)
         try user.become()
+        if access(directory.path, R_OK | W_OK | X_OK) != 0 {
+            throw ServeError(
+                "user '\(user.name)' cannot reach the state directory \(directory.path); let it pass the directories above, or serve as another with --user"
+            )
+        }
     }
 
     // MARK: Serving
