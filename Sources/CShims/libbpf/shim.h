@@ -1,4 +1,4 @@
-/* libbpf for Swift. Its option macros do not import; Swift zeroes the option structs itself and sets `sz`. */
+/* libbpf for Swift. Its option macros do not import; Swift fills the option structs itself (optionsSize). */
 #pragma once
 #include <bpf/bpf.h>
 #include <bpf/btf.h>

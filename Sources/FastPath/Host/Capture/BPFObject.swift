@@ -18,7 +18,7 @@ final class BPFObject {
         let log = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 1 << 16)
         log.initialize(repeating: 0)
         var options = bpf_object_open_opts()
-        options.sz = MemoryLayout<bpf_object_open_opts>.size
+        options.sz = optionsSize(to: \bpf_object_open_opts.kernel_log_level)
         options.kernel_log_buf = log.baseAddress
         options.kernel_log_size = log.count
         let opened = name.withCString { name in
@@ -83,6 +83,12 @@ final class BPFObject {
         }
         return (offsets, Int(type.pointee.size))
     }
+}
+
+/// `sz` of an option struct of libbpf: up to its last field that we know. What lies behind it must be zero, and Swift
+/// leaves a struct's padding as it finds it.
+func optionsSize<Options, Field>(to last: KeyPath<Options, Field>) -> Int {
+    MemoryLayout<Options>.offset(of: last)! + MemoryLayout<Field>.size
 }
 
 /// RFC 4648 section 4, for the literals of the plugin: no white space, always padded.

@@ -75,7 +75,7 @@ package final class CaptureHook {
         _ program: Descriptor, _ interface: Int32, _ name: String, ingress: Bool
     ) throws(HostError) -> Descriptor {
         var options = bpf_link_create_opts()
-        options.sz = MemoryLayout<bpf_link_create_opts>.size
+        options.sz = optionsSize(to: \bpf_link_create_opts.flags)
         options.flags = UInt32(HS_BPF_F_BEFORE)
         let type = bpf_attach_type(UInt32(ingress ? HS_TCX_INGRESS : HS_TCX_EGRESS))
         return try Descriptor("cannot attach to tcx \(ingress ? "ingress" : "egress") of \(name)") {

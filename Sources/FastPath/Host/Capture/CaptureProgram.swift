@@ -86,7 +86,7 @@ package final class CaptureProgram {
         value.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(slot), toByteOffset: slotOffset, as: UInt32.self) }
         value[directionOffset] = UInt8(direction.rawValue)
         var options = bpf_map_create_opts()
-        options.sz = MemoryLayout<bpf_map_create_opts>.size
+        options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
         options.map_flags = UInt32(HS_BPF_F_RDONLY_PROG)
         let size = UInt32(constants.size)
         let map = try Descriptor("cannot make a BPF map of constants") {

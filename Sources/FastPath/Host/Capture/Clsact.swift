@@ -39,7 +39,7 @@ enum Clsact {
 
     private static func hook(_ interface: Int32, ingress: Bool) -> bpf_tc_hook {
         var hook = bpf_tc_hook()
-        hook.sz = MemoryLayout<bpf_tc_hook>.size
+        hook.sz = optionsSize(to: \bpf_tc_hook.parent)
         hook.ifindex = interface
         hook.attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS
         return hook
@@ -47,7 +47,7 @@ enum Clsact {
 
     private static func options() -> bpf_tc_opts {
         var options = bpf_tc_opts()
-        options.sz = MemoryLayout<bpf_tc_opts>.size
+        options.sz = optionsSize(to: \bpf_tc_opts.priority)
         options.handle = handle
         options.priority = priority
         return options

@@ -19,7 +19,7 @@ package final class SteerProgram {
     package func attach(interface: Int32, name: String) throws(HostError) {
         let program = bpf_program__fd(try object.program("steer"))
         var options = bpf_link_create_opts()
-        options.sz = MemoryLayout<bpf_link_create_opts>.size
+        options.sz = optionsSize(to: \bpf_link_create_opts.flags)
         options.flags = UInt32(HS_XDP_FLAGS_DRV_MODE)
         link = try Descriptor("cannot attach XDP in native mode to \(name)") {
             bpf_link_create(program, interface, BPF_XDP, &options)
