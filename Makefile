@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 # What a Debian machine needs beside the Swift toolchain, to build and to run the tests.
 PACKAGES := libxdp-dev libbpf-dev libnuma-dev libpcap-dev libsqlite3-dev linux-libc-dev libc6-dev libstdc++-12-dev \
-    zlib1g-dev pkg-config binutils gcc git curl ca-certificates python3 iproute2 ethtool tcpdump iperf3 util-linux procps
+    zlib1g-dev pkg-config binutils gcc git curl ca-certificates python3 iproute2 iputils-ping ethtool tcpdump iperf3 util-linux procps
 SWIFT_VERSION := 6.3
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -34,7 +34,7 @@ setup: ## install the Debian packages, the user heliostat, and look for the Swif
 
 # One configuration for everything; the dependencies' hundreds of C files are not named one by one.
 build: ## one release build, tests included
-	$(AS_CALLER) swift build -c release --build-tests --disable-testable-imports 2>&1 | sed -uE '/^\[[0-9/]+\] (Compiling [^ ]+\.(c|cc|S)|Write .*)$$/d'
+	$(AS_CALLER) swift build -c release --build-tests 2>&1 | sed -uE '/^\[[0-9/]+\] (Compiling [^ ]+\.(c|cc|S)|Write .*)$$/d'
 
 demo: setup build ## mirror real frames in namespaces of its own and compare what arrives (about ten seconds)
 	$(ROOT) $(BIN)/heliostat demo $(ARGS)

@@ -116,7 +116,7 @@ let package = Package(
             name: "ControlTests",
             dependencies: [
                 "ControlModel", "ControlStore", "ControlIdentity", "ControlAPI", "ControlReconcile", "ControlTelemetry",
-                "ControlCommands", "MirrorProgram", argumentParser,
+                "ControlCommands", "MirrorProgram", argumentParser, log,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -25,7 +25,7 @@ struct Heliostat: AsyncParsableCommand {
             CommandGroup(
                 name: "Intent:",
                 subcommands: [PortCommand.self, ServiceCommand.self, FlowCommand.self, HostCommand.self]),
-            CommandGroup(name: "Processes:", subcommands: [ServeCommand.self]),
+            CommandGroup(name: "Processes:", subcommands: [ServeCommand.self, DemoCommand.self]),
             CommandGroup(
                 name: "Observation:",
                 subcommands: [StatusCommand.self, StatsCommand.self, DoctorCommand.self, DemoCommand.self]),

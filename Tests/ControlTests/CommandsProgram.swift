@@ -18,14 +18,31 @@ struct ProgramRun: Sendable {
         process.arguments = arguments
         let path = ProcessInfo.processInfo.environment.filter { ["PATH", "LD_LIBRARY_PATH"].contains($0.key) }
         process.environment = path.merging(variables) { _, given in given }
+        return try await finish(process)
+    }
+
+    /// On a thread of its own: waiting here would take a thread from the server that the program asks.
+    private static func finish(_ process: sending Process) async throws -> ProgramRun {
         let (output, errors) = (Pipe(), Pipe())
         process.standardOutput = output
         process.standardError = errors
-        try process.run()
-        async let text = Task.detached { output.fileHandleForReading.readDataToEndOfFile() }.value
-        async let complaint = Task.detached { errors.fileHandleForReading.readDataToEndOfFile() }.value
-        let (out, err) = await (String(decoding: text, as: UTF8.self), String(decoding: complaint, as: UTF8.self))
-        process.waitUntilExit()
-        return ProgramRun(status: process.terminationStatus, output: out, errors: err)
+        nonisolated(unsafe) let process = process
+        return try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread {
+                do {
+                    try process.run()
+                } catch {
+                    return continuation.resume(throwing: error)
+                }
+                // Errors are a few lines and fit the pipe while the output is read.
+                let text = output.fileHandleForReading.readDataToEndOfFile()
+                let complaint = errors.fileHandleForReading.readDataToEndOfFile()
+                process.waitUntilExit()
+                continuation.resume(
+                    returning: ProgramRun(
+                        status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
+                        errors: String(decoding: complaint, as: UTF8.self)))
+            }
+        }
     }
 }

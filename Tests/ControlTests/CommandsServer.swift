@@ -4,6 +4,7 @@
 import Foundation
 import HTTPTypes
 import Hummingbird
+import Logging
 import NIOCore
 import Synchronization
 
@@ -61,7 +62,8 @@ final class ScriptedAPI: Sendable {
         let application = Application(
             responder: responder,
             configuration: .init(address: .unixDomainSocket(path: state + "/api.sock")),
-            onServerRunning: { _ in isRunning.finish() })
+            onServerRunning: { _ in isRunning.finish() },
+            logger: Logger(label: "scripted") { _ in SwiftLogNoOpLogHandler() })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await application.runService(gracefulShutdownSignals: []) }
             for await _ in running {}

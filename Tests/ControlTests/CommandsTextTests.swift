@@ -50,6 +50,9 @@ import Testing
     @Test(arguments: [(0, "0 B"), (999, "999 B"), (1500, "1.50 kB"), (12_345_678, "12.3 MB")] as [(UInt64, String)])
     func bytes(_ value: UInt64, _ text: String) { #expect(Quantity.bytes(value) == text) }
 
+    @Test(arguments: [(0, "0"), (0.4, "0"), (999.4, "999"), (999.5, "1.00k"), (8.25e9, "8.25G")] as [(Double, String)])
+    func rates(_ value: Double, _ text: String) { #expect(Quantity.rate(value) == text) }
+
     @Test func jsonHasALineForEachMember() throws {
         let value = try parse(#"{"b":[],"a":[{"x":1,"y":null},"\n"],"c":{}}"#)
         #expect(

@@ -31,13 +31,17 @@ enum Documents {
     static let extensions: [(alias: String, document: JSON)] = [
         document(
             "taas", "Neutron Tap as a Service", "Neutron Tap as a Service Extension.", "2015-01-14T10:00:00-00:00"),
-        document("binding", "Port Binding", "Expose port bindings of a virtual port to external application",
+        document(
+            "binding", "Port Binding", "Expose port bindings of a virtual port to external application",
             "2014-02-03T10:00:00-00:00"),
-        document("pagination", "Pagination support", "Extension that indicates that pagination is enabled.",
+        document(
+            "pagination", "Pagination support", "Extension that indicates that pagination is enabled.",
             "2016-06-12T00:00:00-00:00"),
-        document("sorting", "Sorting support", "Extension that indicates that sorting is enabled.",
+        document(
+            "sorting", "Sorting support", "Extension that indicates that sorting is enabled.",
             "2016-06-12T00:00:00-00:00"),
-        document("project-id", "project_id field enabled", "Extension that indicates that project_id field is enabled.",
+        document(
+            "project-id", "project_id field enabled", "Extension that indicates that project_id field is enabled.",
             "2016-09-09T09:09:09-09:09"),
         document(
             "empty-string-filtering", "Empty String Filtering Extension",

@@ -55,7 +55,8 @@ extension JSON {
     /// Whether a filter's text names this value.
     fileprivate func isNamed(_ text: String) -> Bool {
         switch self {
-        case .bool(let value): ["true", "1"].contains(text.lowercased()) ? value : ["false", "0"].contains(text.lowercased()) && !value
+        case .bool(let value):
+            ["true", "1"].contains(text.lowercased()) ? value : ["false", "0"].contains(text.lowercased()) && !value
         case .null: text.isEmpty
         default: pythonText == text
         }

@@ -17,7 +17,8 @@ package struct Query: Hashable, Sendable {
     package init(_ text: String) {
         for pair in text.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            parameters.append(Parameter(name: Self.decode(parts[0]), value: parts.count > 1 ? Self.decode(parts[1]) : ""))
+            parameters.append(
+                Parameter(name: Self.decode(parts[0]), value: parts.count > 1 ? Self.decode(parts[1]) : ""))
         }
     }
 

@@ -33,7 +33,11 @@ package struct Responder: HTTPResponder {
         self.logger = logger
     }
 
-    package func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    package func respond(to request: Request, context: BasicRequestContext) async -> Response {
+        await respond(to: request)
+    }
+
+    package func respond(to request: Request) async -> Response {
         let id = "req-" + UUID().uuidString.lowercased()
         let url = "http://" + (request.head.authority.flatMap { $0.isEmpty ? nil : $0 } ?? "localhost")
         var reply: Reply

@@ -19,16 +19,22 @@ public struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("TCP address of the API, or none (default 127.0.0.1:9696).", valueName: "host:port"))
     var listen: String?
 
-    @Option(name: .customLong("name"), help: ArgumentHelp("A further name by which clients call the TCP address.", valueName: "name"))
+    @Option(
+        name: .customLong("name"),
+        help: ArgumentHelp("A further name by which clients call the TCP address.", valueName: "name"))
     var names: [String] = []
 
     @Option(help: ArgumentHelp("This host's name in the inventory (default: the machine's).", valueName: "name"))
     var host: String?
 
-    @Option(name: .customLong("tunnel-address"), help: ArgumentHelp("An underlay address of this host.", valueName: "address"))
+    @Option(
+        name: .customLong("tunnel-address"),
+        help: ArgumentHelp("An underlay address of this host.", valueName: "address"))
     var tunnelAddresses: [String] = []
 
-    @Option(help: ArgumentHelp("JSON file with the same settings: \(ServeConfiguration.keys.joined(separator: ", ")).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "JSON file with the same settings: \(ServeConfiguration.keys.joined(separator: ", ")).", valueName: "file"))
     var config: String?
 
     @Option(help: ArgumentHelp("The dataplane's executable, or none to start none.", valueName: "path"))
@@ -64,7 +70,9 @@ public struct ServeCommand: AsyncParsableCommand {
         if !settings.stateDirectory.hasPrefix("/") {
             settings.stateDirectory = FileManager.default.currentDirectoryPath + "/" + settings.stateDirectory
         }
-        while settings.stateDirectory.count > 1, settings.stateDirectory.hasSuffix("/") { settings.stateDirectory.removeLast() }
+        while settings.stateDirectory.count > 1, settings.stateDirectory.hasSuffix("/") {
+            settings.stateDirectory.removeLast()
+        }
         try settings.validate()
         return settings
     }

@@ -5,42 +5,45 @@ import ControlModel
 import Foundation
 
 /// Why `heliostat serve` will not start: one line that names what is wrong.
-struct ServeError: Error, Hashable, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
+package struct ServeError: Error, Hashable, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
 }
 
 /// The settings of one control process.
-struct ServeConfiguration: Hashable, Sendable {
-    static let keys = ["state_dir", "listen", "names", "host", "tunnel_addresses", "dataplane", "user"]
-    static let defaultListen = "127.0.0.1:9696"
+package struct ServeConfiguration: Hashable, Sendable {
+    package static let keys = ["state_dir", "listen", "names", "host", "tunnel_addresses", "dataplane", "user"]
 
-    var stateDirectory = "/var/lib/heliostat"
+    package init() {}
+
+    package var stateDirectory = "/var/lib/heliostat"
     /// Host and port of the TCP listener; nil for none.
     var listen: (host: String, port: Int)? { try? Self.address(listenText) }
-    var listenText = Self.defaultListen
+    package var listenText = "127.0.0.1:9696"
     /// Further names by which clients call the TCP listener.
-    var names: [String] = []
+    package var names: [String] = []
     /// Name of this host.
-    var host = Self.machineName
+    package var host = Self.machineName
     /// Underlay addresses of this host.
-    var tunnelAddresses: [String] = []
+    package var tunnelAddresses: [String] = []
     /// Path of the dataplane's executable; nil: beside this one, or in PATH.
-    var dataplane: String?
-    var startsDataplane = true
+    package var dataplane: String?
+    package var startsDataplane = true
     /// The user to become after the dataplane was started.
-    var user = "heliostat"
+    package var user = "heliostat"
 
     /// Reads the file, if any.
     ///
     /// - Throws: `ServeError` naming the file and the key that is unknown or of another type.
-    mutating func read(file path: String) throws(ServeError) {
+    package mutating func read(file path: String) throws(ServeError) {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw ServeError("cannot read the configuration \(path)")
         }
         let object: JSON.Object
         do throws(JSONError) {
-            guard case .object(let value) = try JSON(parsing: data) else { throw JSONError(description: "not an object") }
+            guard case .object(let value) = try JSON(parsing: data) else {
+                throw JSONError(description: "not an object")
+            }
             object = value
         } catch { throw ServeError("the configuration \(path) is not a JSON object: \(error)") }
         for member in object.members where !Self.keys.contains(member.name) {
@@ -69,15 +72,17 @@ struct ServeConfiguration: Hashable, Sendable {
         try text("user") { user = $0 }
     }
 
-    mutating func setDataplane(_ text: String) {
+    package mutating func setDataplane(_ text: String) {
         startsDataplane = text != "none"
         dataplane = text == "none" || text.isEmpty ? nil : text
     }
 
     /// - Throws: `ServeError` for the first setting that cannot be.
-    func validate() throws(ServeError) {
+    package func validate() throws(ServeError) {
         _ = try Self.address(listenText)
-        if host.isEmpty || host.utf8.count > 255 { throw ServeError("this host needs a name of 1 to 255 bytes: --host") }
+        if host.isEmpty || host.utf8.count > 255 {
+            throw ServeError("this host needs a name of 1 to 255 bytes: --host")
+        }
         if stateDirectory.isEmpty { throw ServeError("--state-dir is empty") }
         do throws(Validator.Refusal) {
             _ = try Validator.tunnelAddresses.check(.array(tunnelAddresses.map(JSON.string)))

@@ -15,12 +15,12 @@ import ServiceLifecycle
 import UnixSignals
 
 /// One run of `heliostat serve`.
-struct ServeProcess: Sendable {
+package struct ServeProcess: Sendable {
     private let settings: ServeConfiguration
     private let directory: ServeStateDirectory
     private let logger: Logger
 
-    init(_ settings: ServeConfiguration) {
+    package init(_ settings: ServeConfiguration) {
         self.settings = settings
         directory = ServeStateDirectory(path: settings.stateDirectory)
         var logger = Logger(label: "heliostat") { StreamLogHandler.standardError(label: $0) }
@@ -29,7 +29,7 @@ struct ServeProcess: Sendable {
     }
 
     /// - Throws: `ServeError` with the one line that says why it cannot serve.
-    func run() async throws(ServeError) {
+    package func run() async throws(ServeError) {
         umask(0o027)
         signal(SIGPIPE, SIG_IGN)
         try directory.prepare()
@@ -62,7 +62,9 @@ struct ServeProcess: Sendable {
         do {
             address = try SocketAddress.makeAddressResolvingHost(listen.host, port: listen.port)
         } catch { throw ServeError("cannot listen on \(settings.listenText): the host cannot be resolved") }
-        let probe = socket(address.protocol == .inet6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let probe = socket(
+            address.protocol == .inet6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue),
+            0)
         defer { close(probe) }
         var reuse: Int32 = 1
         setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &reuse, socklen_t(MemoryLayout<Int32>.size))
@@ -101,6 +103,11 @@ struct ServeProcess: Sendable {
         }
         try directory.hand(to: user)
         try user.become()
+        if access(directory.path, R_OK | W_OK | X_OK) != 0 {
+            throw ServeError(
+                "user '\(user.name)' cannot reach the state directory \(directory.path); let it pass the directories above, or serve as another with --user"
+            )
+        }
     }
 
     // MARK: Serving

@@ -23,7 +23,10 @@ struct ServeStateDirectory: Sendable {
         var parent = ""
         for part in path.split(separator: "/") {
             parent += (parent.isEmpty && !path.hasPrefix("/") ? "" : "/") + part
-            if mkdir(parent, parent == path ? 0o700 : 0o755) != 0, errno != EEXIST {
+            if mkdir(parent, 0o700) == 0 {
+                // Those above it are for everybody to pass, whatever our umask is.
+                if parent != path { chmod(parent, 0o755) }
+            } else if errno != EEXIST {
                 throw failure("cannot make the state directory \(path)")
             }
         }
@@ -33,7 +36,8 @@ struct ServeStateDirectory: Sendable {
         }
         if access(path, R_OK | W_OK | X_OK) != 0 { throw failure("cannot use the state directory \(path)") }
         if socket.utf8.count > 107 || dataplaneSocket.utf8.count > 107 {
-            throw ServeError("the state directory \(path) is too long a path for the sockets in it; choose a shorter one")
+            throw ServeError(
+                "the state directory \(path) is too long a path for the sockets in it; choose a shorter one")
         }
     }
 
@@ -63,7 +67,9 @@ struct ServeStateDirectory: Sendable {
     ///
     /// - Throws: `ServeError`.
     func hand(to user: ServeUser) throws(ServeError) {
-        if chown(path, 0, user.group) != 0 || chmod(path, 0o1770) != 0 { throw failure("cannot hand \(path) to \(user.name)") }
+        if chown(path, 0, user.group) != 0 || chmod(path, 0o1770) != 0 {
+            throw failure("cannot hand \(path) to \(user.name)")
+        }
         for file in [store, store + "-wal", store + "-shm", token, lock] {
             // Of the file itself, not of what a link points to.
             guard let attributes = try? FileManager.default.attributesOfItem(atPath: file) else { continue }

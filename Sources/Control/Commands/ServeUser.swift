@@ -21,7 +21,8 @@ struct ServeUser: Hashable, Sendable {
     /// - Throws: `ServeError`; a process that is root still must not go on.
     func become() throws(ServeError) {
         var groups = [group]
-        guard setgroups(groups.count, &groups) == 0, setgid(group) == 0, setuid(id) == 0, setuid(0) != 0 || id == 0 else {
+        guard setgroups(groups.count, &groups) == 0, setgid(group) == 0, setuid(id) == 0, setuid(0) != 0 || id == 0
+        else {
             throw ServeError("cannot become user '\(name)': \(String(cString: strerror(errno)))")
         }
     }

@@ -37,12 +37,15 @@ package struct AdministratorToken: Sendable {
         defer { close(file) }
         var information = stat()
         guard fstat(file, &information) == 0, information.st_mode & 0o077 == 0 else {
-            throw IdentityError("the token \(path) can be read by others; remove it, and the next start writes a new one")
+            throw IdentityError(
+                "the token \(path) can be read by others; remove it, and the next start writes a new one")
         }
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = Glibc.read(file, &buffer, buffer.count)
         let text = buffer.prefix(max(count, 0)).filter { !Character(Unicode.Scalar($0)).isWhitespace }
-        if text.count < 16 { throw IdentityError("the token \(path) is too short; remove it, and the next start writes a new one") }
+        if text.count < 16 {
+            throw IdentityError("the token \(path) is too short; remove it, and the next start writes a new one")
+        }
         return String(decoding: text, as: UTF8.self)
     }
 

@@ -40,7 +40,8 @@ package struct HostNames: Sendable {
     private static func name(_ header: String) -> String? {
         if header.hasPrefix("[") {
             guard let end = header.firstIndex(of: "]") else { return nil }
-            return isPort(header[header.index(after: end)...]) ? String(header[header.index(after: header.startIndex)..<end]) : nil
+            return isPort(header[header.index(after: end)...])
+                ? String(header[header.index(after: header.startIndex)..<end]) : nil
         }
         guard let colon = header.firstIndex(of: ":") else { return header }
         return isPort(header[colon...]) ? String(header[..<colon]) : nil

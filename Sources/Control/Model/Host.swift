@@ -39,7 +39,8 @@ package struct Host: Resource {
     package var values: JSON.Object {
         [
             "id": .string(id), "name": .string(name),
-            "tunnel_addresses": .array(tunnelAddresses.map { .string($0.description) }), "heliostat": .bool(isHeliostat),
+            "tunnel_addresses": .array(tunnelAddresses.map { .string($0.description) }),
+            "heliostat": .bool(isHeliostat),
         ]
     }
 }

@@ -150,7 +150,9 @@ private struct Parser {
             at += 1
             switch byte {
             case UInt8(ascii: "\""):
-                guard let string = String(validating: text, as: UTF8.self) else { throw failure("bytes that are not UTF-8") }
+                guard let string = String(validating: text, as: UTF8.self) else {
+                    throw failure("bytes that are not UTF-8")
+                }
                 return string
             case UInt8(ascii: "\\"): try escape(into: &text)
             case 0..<0x20: throw failure("a control character in a string")

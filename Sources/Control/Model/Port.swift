@@ -40,12 +40,12 @@ package struct Port: Resource {
         .server("id"),
         Attribute("name", .string(atMost: 255), .optional(""), isUpdatable: true),
         .project,
-        Attribute("mac_address", .mac, .optional(.null)),
+        Attribute("mac_address", .mac.orNone, .optional(.null)),
         Attribute("admin_state_up", .boolean, .optional(true), isUpdatable: true),
         .server("status"),
         .server("status_reason", isAdministratorsToRead: true),
         Attribute(
-            "binding:host_id", .string(atMost: 255), .optional(.null), isUpdatable: true,
+            "binding:host_id", .string(atMost: 255).orNone, .optional(.null), isUpdatable: true,
             isAdministratorsToWrite: true, isAdministratorsToRead: true),
         Attribute(
             "binding:profile", .bindingProfile, .optional([:]), isUpdatable: true, isAdministratorsToWrite: true,
@@ -96,8 +96,9 @@ extension Port.Profile {
 extension Validator {
     /// `binding:profile`: an object with `interface` and, if wanted, `capture`, `side` and `mac`; null for none.
     package static let bindingProfile = Validator { value throws(Refusal) in
-        if value == .null { return [:] }
-        guard let profile = value.object else { throw Refusal("'\(value.pythonText)' is not a dictionary") }
+        guard let profile = value == .null ? [:] : value.object else {
+            throw Refusal("'\(value.pythonText)' is not a dictionary")
+        }
         let known: [(String, Validator)] = [
             ("interface", .interfaceName), ("capture", .values(MirrorProgram.CaptureMode.allCases.map(\.rawValue))),
             ("side", .values(MirrorProgram.Side.allCases.map(\.rawValue))), ("mac", .mac),

@@ -58,7 +58,9 @@ extension JSON.Object {
     }
 
     package func integer(_ name: String) throws(JSONError) -> Int64 {
-        guard let value = self[name]?.integer else { throw JSONError(description: "attribute '\(name)' is not an integer") }
+        guard let value = self[name]?.integer else {
+            throw JSONError(description: "attribute '\(name)' is not an integer")
+        }
         return value
     }
 

@@ -15,6 +15,11 @@ package struct Validator: Sendable {
 
     package init(_ check: @escaping @Sendable (JSON) throws(Refusal) -> JSON) { self.check = check }
 
+    /// The same check, passed by null too (`type:…_or_none`).
+    package var orNone: Validator {
+        Validator { value throws(Refusal) in value == .null ? value : try check(value) }
+    }
+
     /// `type:uuid`: 32 hexadecimal digits, with or without hyphens.
     package static let uuid = Validator { value throws(Refusal) in
         let digits = value.string?.utf8.filter { $0 != UInt8(ascii: "-") } ?? []
@@ -103,12 +108,11 @@ package struct Validator: Sendable {
 
     /// `vlan_filter`: upstream's expression first; what it takes is refused too until frames can be filtered.
     package static let vlanFilter = Validator { value throws(Refusal) in
-        if value == .null { return value }
         guard let text = value.string, text.wholeMatch(of: /([0-9]+(-[0-9]+)?)(,([0-9]+(-[0-9]+)?))*/) != nil else {
             throw Refusal("'\(value.pythonText)' is not a valid input")
         }
         throw Refusal("'\(text)' would filter by VLAN, which is not offered yet; leave vlan_filter out or null")
-    }
+    }.orNone
 
     private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {

@@ -63,17 +63,21 @@ package struct DesiredState: Hashable, Sendable {
             return interface(of: port).map { .interface($0) }
         }
         guard let host = hosts[port.hostName] else {
-            return .failure(.down("port \(port.label) is bound to host '\(port.hostName)', which is not known; create it"))
+            return .failure(
+                .down("port \(port.label) is bound to host '\(port.hostName)', which is not known; create it"))
         }
         if host.isHeliostat {
             return .failure(
-                .error("port \(port.label) is on Heliostat host '\(host.name)': delivery on another Heliostat host is not offered yet"))
+                .error(
+                    "port \(port.label) is on Heliostat host '\(host.name)': delivery on another Heliostat host is not offered yet"
+                ))
         }
         guard let remote = host.tunnelAddresses.first else {
             return .failure(.error("host '\(host.name)' has no tunnel address; set its tunnel_addresses"))
         }
         if let own = hosts.values.first(where: { $0.isHeliostat && $0.tunnelAddresses.contains(remote) }) {
-            return .failure(.error("\(remote) is the address of Heliostat host '\(own.name)': copies would come back to it"))
+            return .failure(
+                .error("\(remote) is the address of Heliostat host '\(own.name)': copies would come back to it"))
         }
         return .success(
             .tunnel(.init(remote: remote, encapsulation: service.encapsulation, tunnelID: UInt32(service.tunnelID))))
@@ -142,7 +146,8 @@ package struct DesiredState: Hashable, Sendable {
         if case .interface(let name) = destination.target {
             if reaches(name, port.interface) {
                 return .error(
-                    "copies of '\(port.interface)' to '\(name)' would come back to it through other tap flows: that is a loop")
+                    "copies of '\(port.interface)' to '\(name)' would come back to it through other tap flows: that is a loop"
+                )
             }
             deliveries[port.interface, default: []].insert(name)
         }

@@ -56,7 +56,9 @@ package struct Outcome: Hashable, Sendable {
                 || object.status == .pendingDelete && dataplane.hasLetGo(tap: object.id)
             {
                 removedFlows.append(flow)
-            } else if object.status != .pendingDelete, let state = dataplane.state(of: object, desired.verdicts[object.id]) {
+            } else if object.status != .pendingDelete,
+                let state = dataplane.state(of: object, desired.verdicts[object.id])
+            {
                 (object.status, object.statusReason) = state
                 if object != flow.object { tapFlows.append(Versioned(object, revision: flow.revision)) }
             }
@@ -95,7 +97,11 @@ package struct Outcome: Hashable, Sendable {
         of port: Port, _ dataplane: Answers, host: String, interfaces: Set<String>
     ) -> State {
         if port.hostName != host {
-            return (.down, port.hostName.isEmpty ? "not bound to a host" : "on host '\(port.hostName)', which this process does not serve")
+            return (
+                .down,
+                port.hostName.isEmpty
+                    ? "not bound to a host" : "on host '\(port.hostName)', which this process does not serve"
+            )
         }
         guard let interface = port.profile.interface else { return (.down, "no interface in binding:profile") }
         if !port.isAdministrativelyUp { return (.down, "admin_state_up is false") }
@@ -148,7 +154,8 @@ private struct Answers {
         guard let destination = destinations[service.id] else { return missing }
         switch destination.state {
         case .ready: return (.active, destination.reason)
-        case .unreachable: return (.active, destination.reason ?? "cannot be reached now; copies are dropped and counted")
+        case .unreachable:
+            return (.active, destination.reason ?? "cannot be reached now; copies are dropped and counted")
         case .error: return (.error, destination.reason)
         }
     }

@@ -140,7 +140,9 @@ package actor Reconciler {
 
     /// The desired program with its generation: the last one's if that was the same, else a larger one than any before,
     /// kept in the store before the dataplane sees it.
-    private func program(for desired: DesiredState, _ status: DataplaneStatus) async throws(DataplaneError) -> MirrorProgram {
+    private func program(for desired: DesiredState, _ status: DataplaneStatus) async throws(DataplaneError)
+        -> MirrorProgram
+    {
         do {
             let key = Key("program", host)
             return try await store.transact { transaction in
@@ -150,7 +152,9 @@ package actor Reconciler {
                 }
                 var program = desired.program
                 program.generation = last?.generation ?? 0
-                if program == last, program.generation > status.generation ?? 0 || status.runs(program) { return program }
+                if program == last, program.generation > status.generation ?? 0 || status.runs(program) {
+                    return program
+                }
                 program.generation = max(program.generation, status.generation ?? 0) + 1
                 transaction.put(key, try JSON(parsing: JSONEncoder().encode(program)))
                 return program

@@ -27,7 +27,8 @@ package struct Transaction {
     }
 
     /// All objects of a kind; the commit expects that none is added or changed meanwhile.
-    package mutating func list<Object: Resource>(_ type: Object.Type = Object.self) async throws(StoreError) -> [Object] {
+    package mutating func list<Object: Resource>(_ type: Object.Type = Object.self) async throws(StoreError) -> [Object]
+    {
         let rows = try await store.list([Object.kind.rawValue])
         commit.unchangedKinds[Object.kind.rawValue] = rows.revision
         return try rows.rows.map { row throws(StoreError) in try row.decoded(Object.self).object }

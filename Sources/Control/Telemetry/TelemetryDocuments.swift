@@ -38,7 +38,8 @@ extension Telemetry {
                     return .object(object)
                 })
         }
-        let updated = Date(timeIntervalSince1970: time).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        let updated = Date(timeIntervalSince1970: time).formatted(
+            Date.ISO8601FormatStyle(includingFractionalSeconds: true))
         return [
             "statistics": [
                 "updated_at": .string(updated), "epoch": .string(statistics.epoch),

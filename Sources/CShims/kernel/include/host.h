@@ -58,3 +58,4 @@ static const unsigned long long hs_xdp_transmit_offset = XDP_PGOFF_TX_RING;
 /* Only declared with _GNU_SOURCE, which the importer does not define. */
 int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
 int pthread_setname_np(pthread_t thread, const char *name);
+int unshare(int flags);

@@ -135,7 +135,7 @@ extension DoctorCheck {
         if missing.isEmpty { return .ok("the capabilities that are needed") }
         return .fail(
             "no \(missing.map(\.0).joined(separator: ", "))",
-            "start 'heliostat serve' as root, or give heliostat-dataplane its capabilities with 'sudo make install'")
+            "start 'heliostat serve' as root, or heliostat-dataplane by its unit: systemctl start heliostat-dataplane")
     }
 
     static func account(_ facts: MachineFacts) -> Finding {
@@ -193,7 +193,8 @@ extension DoctorCheck {
         case .answers(_, false, let reason):
             .fail(
                 "not connected" + (reason.isEmpty ? "" : ": \(reason)"),
-                "see the log of 'heliostat serve'; start 'heliostat-dataplane' as root where serve may not")
+                "see the dataplane's log; where 'heliostat serve' may not start it: systemctl start heliostat-dataplane"
+            )
         case .unusable: .warn("not checked: only the API knows", "mend the line above")
         }
     }

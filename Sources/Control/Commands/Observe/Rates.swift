@@ -8,6 +8,8 @@ package struct Rates: Sendable {
     package struct Rate: Hashable, Sendable {
         package let frames: Double
         package let bytes: Double
+
+        package init(frames: Double, bytes: Double) { (self.frames, self.bytes) = (frames, bytes) }
     }
 
     private struct Reading {

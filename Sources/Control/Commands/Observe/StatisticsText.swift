@@ -26,8 +26,8 @@ package enum StatisticsText {
             var cells = [label(flow)]
             if let rates {
                 let rate = rates[flow["id"].string ?? ""]
-                cells.append(rate.map { Quantity.rate($0.frames, "") } ?? "")
-                cells.append(rate.map { Quantity.rate($0.bytes * 8, "") } ?? "")
+                cells.append(rate.map { Quantity.rate($0.frames) } ?? "")
+                cells.append(rate.map { Quantity.rate($0.bytes * 8) } ?? "")
             }
             table.add(cells + counters(flow))
         }

@@ -19,11 +19,11 @@ package enum Quantity {
         return "\(number) \(prefix)B"
     }
 
-    /// A rate with its unit: `0 bit/s`, `41.5 kframe/s`.
-    package static func rate(_ value: Double, _ unit: String) -> String {
-        if value < 999.5 { return "\(Int(value.rounded())) \(unit)" }
+    /// Something per second: exact to one below 1000, then `41.5k`.
+    package static func rate(_ value: Double) -> String {
+        if value < 999.5 { return String(Int(value.rounded())) }
         let (number, prefix) = scaled(value)
-        return "\(number) \(prefix)\(unit)"
+        return number + prefix
     }
 
     private static func scaled(_ value: Double) -> (String, String) {

@@ -80,7 +80,9 @@ package struct CollectorService: Sendable {
                 left.append("\(what) (\(error); delete it with 'heliostat \(kind.noun) delete \(id)')")
             }
         }
-        var message = "tap service '\(name)' was not created: \(cause)"
+        let reason = cause.description
+        var message =
+            "tap service '\(name)' was not created: " + (reason.hasSuffix(".") ? reason.dropLast() : reason[...])
         if !undone.isEmpty { message += "; deleted again: " + undone.joined(separator: ", ") }
         if !left.isEmpty { message += "; could not delete again: " + left.joined(separator: ", ") }
         return CommandError(message, status: cause.status)

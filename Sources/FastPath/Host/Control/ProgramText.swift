@@ -7,6 +7,9 @@ extension MirrorProgram {
     ///
     /// - Throws: a line that names the key, or the line and column, that is wrong.
     package init(text: some Collection<UInt8>) throws(HostError) {
+        if let place = JSONSyntax.firstError(in: text) {
+            throw HostError("line \(place.line), column \(place.column): this is not JSON")
+        }
         do {
             self = try JSONDecoder().decode(MirrorProgram.self, from: Data(text))
             try validate()
@@ -24,7 +27,7 @@ extension DecodingError {
         switch self {
         case .typeMismatch(_, let context), .valueNotFound(_, let context): context.place(context.debugDescription)
         case .keyNotFound(let key, let context): context.place("the key '\(key.stringValue)' is missing")
-        case .dataCorrupted(let context): context.place(context.underlyingText ?? context.debugDescription)
+        case .dataCorrupted(let context): context.place(context.debugDescription)
         @unknown default: "\(self)"
         }
     }
@@ -41,10 +44,5 @@ extension DecodingError.Context {
             }
         }
         return path.isEmpty ? what : "\(path): \(what)"
-    }
-
-    /// What the JSON parser itself says, with line and column.
-    fileprivate var underlyingText: String? {
-        underlyingError.map { debugDescription + " (" + String(describing: $0) + ")" }
     }
 }

@@ -13,7 +13,8 @@ package final class Dataplane {
     let epoch: String
     let capture: CaptureProgram
     let maps: CaptureMaps
-    let worker: WorkerHost
+    /// There once the memory for frames is.
+    private(set) var worker: WorkerHost!
     let kernel: KernelView
     let ledger = Ledger()
     private let loop: EventLoop
@@ -51,26 +52,56 @@ package final class Dataplane {
     var retryDelay = Duration.milliseconds(10)
     var lastWords: [String: String] = [:]
 
-    package init(_ loop: EventLoop, logger: Logger, hookKind: CaptureHookKind? = nil) throws(HostError) {
+    /// Starts with a program, or with none.
+    ///
+    /// The capture begins before the worker does: what is captured meanwhile waits in the rings. So a dataplane that is
+    /// started again misses as little as can be.
+    package init(
+        _ loop: EventLoop, logger: Logger, hookKind: CaptureHookKind? = nil, first: MirrorProgram? = nil
+    ) throws(HostError) {
         self.loop = loop
         self.logger = logger
         self.hookKind = hookKind
         var random = SystemRandomNumberGenerator()
         epoch = String(random.next(), radix: 16)
+        let rings = try Background { () throws(HostError) in try CaptureRingSet() }
+        let worker = try Background { () throws(HostError) in try WorkerHost() }
         capture = try .best()
-        maps = try CaptureMaps(capture)
-        worker = try WorkerHost(maps)
         var changed: () -> Void = {}
         kernel = try KernelView(loop) { changed() }
+        for name in Sweep.run(kernel.links) { logger.notice("removed filters of an earlier run from \(name)") }
+        maps = try CaptureMaps(capture, try rings.wait())
         let wake = loop.timer { [unowned self] in reconcile() }
         let tick = loop.timer { [unowned self] in inspect() }
         changed = { wake.schedule(in: .milliseconds(5)) }
         self.wake = wake
         self.tick = tick
-        for name in Sweep.run(kernel.links) { logger.notice("removed filters of an earlier run from \(name)") }
-        try worker.start()
+        if let first { try begin(first) }
+        self.worker = try worker.wait()
+        if current != nil { _ = openUplinks() }
+        published = shape
+        try self.worker.start(maps, contents())
+        reconcile()
         tick.schedule(in: .seconds(1))
     }
+
+    /// Captures for the first program; nobody reads the rings yet.
+    private func begin(_ program: MirrorProgram) throws(HostError) {
+        let slots = try assignSlots(program)
+        assignIndices(program)
+        lastNumber = 1
+        let generation = try Generation(
+            lastNumber, program, slots: slots, ledger: ledger, indices: indices, capture: capture)
+        current = generation
+        look(generation)
+        try guardTunnels()
+        generation.switchPositions = []
+        // Whatever the order in which these two come to their ends: a program without entries does nothing.
+        let installed = try Background { () throws(HostError) in try generation.entries.install() }
+        _ = placeHooks()
+        try installed.wait()
+    }
+
     /// Replaces the running program and puts it into the kernel as far as the kernel allows; `status` says how far.
     ///
     /// - Throws: nothing has changed.

@@ -46,7 +46,7 @@ extension Dataplane {
     }
 
     /// What the ports and destinations find at this moment.
-    private func look(_ current: Generation) {
+    func look(_ current: Generation) {
         let taps = Dictionary(grouping: current.program.taps, by: \.port)
         ports = current.program.ports.map { port in
             PortPlan(port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], links: kernel.links)
@@ -60,7 +60,7 @@ extension Dataplane {
     // MARK: Uplinks
 
     /// Opens a socket on every interface that copies leave through.
-    private func openUplinks() -> Bool {
+    func openUplinks() -> Bool {
         let wanted = Dictionary(
             routes.values.filter { $0.fate == nil }.compactMap(\.link).map { ($0.index, $0) }, uniquingKeysWith: { $1 })
         uplinkErrors = [:]
@@ -144,7 +144,7 @@ extension Dataplane {
     // MARK: The table
 
     /// Makes the loop guard know every tunnel before its first copy.
-    private func guardTunnels() throws(HostError) {
+    func guardTunnels() throws(HostError) {
         var keys: Set<TunnelKey> = []
         for (destination, route) in routes {
             guard case .tunnel(let tunnel) = destination.target, let source = route.source else { continue }
@@ -155,7 +155,7 @@ extension Dataplane {
         try maps.setOwnTunnels(keys)
     }
 
-    private var shape: TableShape {
+    var shape: TableShape {
         var rows = [TableShape.Row?](repeating: nil, count: (indices.values.max() ?? -1) + 1)
         for (destination, index) in indices {
             guard let route = routes[destination] else { continue }
@@ -169,7 +169,7 @@ extension Dataplane {
             uplinks: uplinks.values.map(\.number).sorted(), spans: spans.values.flatMap(\.numbers).sorted())
     }
 
-    private func contents() -> WorkerHost.Contents {
+    func contents() -> WorkerHost.Contents {
         let byNumber = Dictionary(uniqueKeysWithValues: uplinks.values.map { ($0.number, $0.pointer) })
         let rows = shape.rows.map { row in
             DestinationPlan(
@@ -178,7 +178,7 @@ extension Dataplane {
                 counters: row.map { ledger.block(destination: $0.id) } ?? spare)
         }
         return WorkerHost.Contents(
-            current: current!.selection, previous: previous?.selection, destinations: rows,
+            current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection, destinations: rows,
             uplinks: uplinks.values.map(\.pointer), spans: spans.values.flatMap(\.sources))
     }
 
@@ -208,16 +208,24 @@ extension Dataplane {
         generation.switchPositions = worker.thread.producedPositions
     }
 
-    private func placeHooks() -> Bool {
-        let wanted = ports.reduce(into: Set<HookPlace>()) { $0.formUnion($1.hooks) }
-        for place in hooks.keys where !wanted.contains(place) { hooks[place] = nil }
+    /// Attaches what is missing, several at a time: each attachment waits for the kernel's readers, and they can wait
+    /// together.
+    func placeHooks() -> Bool {
+        let wanted = ports.flatMap { plan in plan.hooks.map { (place: $0, port: plan.port) } }
+        for place in Set(hooks.keys).subtracting(wanted.map(\.place)) { hooks[place] = nil }
         var isDone = true
-        for plan in ports {
-            for place in plan.hooks where hooks[place] == nil {
+        var missing = wanted.filter { hooks[$0.place] == nil }[...]
+        while !missing.isEmpty {
+            let batch = missing.prefix(Self.attachedAtOnce)
+            missing = missing.dropFirst(batch.count)
+            let work = batch.map { item in (item, attach(item.place, item.port.interface)) }
+            for ((place, port), attachment) in work {
                 do throws(HostError) {
-                    hooks[place] = try attach(place, plan.port.interface)
+                    let (program, hook) = try attachment.get().wait()
+                    loaded[place.point] = program
+                    hooks[place] = hook
                 } catch {
-                    portErrors[plan.port.id] = error.description
+                    portErrors[port.id] = error.description
                     isDone = false
                 }
             }
@@ -225,17 +233,24 @@ extension Dataplane {
         return isDone
     }
 
-    private func attach(_ place: HookPlace, _ name: String) throws(HostError) -> CaptureHook {
-        let program: Descriptor
-        if let known = loaded[place.point] {
-            program = known
-        } else {
-            program = try capture.load(
-                slot: place.point.slot, direction: hs_direction(UInt32(place.point.direction)))
-            loaded[place.point] = program
+    private static var attachedAtOnce: Int { 8 }
+
+    private typealias Attachment = Background<(program: Descriptor, hook: CaptureHook)>
+
+    /// Loads the program of a capture point, unless that was done before, and attaches it.
+    private func attach(_ place: HookPlace, _ name: String) -> Result<Attachment, HostError> {
+        let known = loaded[place.point]
+        let kind = hookKind
+        let capture = capture
+        return Result { () throws(HostError) in
+            try Background { () throws(HostError) in
+                let direction = hs_direction(UInt32(place.point.direction))
+                let program = if let known { known } else { try capture.load(slot: place.point.slot, direction: direction) }
+                let hook = try CaptureHook(
+                    program, interface: place.interface, name: name, ingress: place.ingress, kind: kind)
+                return (program, hook)
+            }
         }
-        return try CaptureHook(
-            program, interface: place.interface, name: name, ingress: place.ingress, kind: hookKind)
     }
 
     // MARK: The program before

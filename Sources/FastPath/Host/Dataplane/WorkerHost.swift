@@ -6,11 +6,14 @@ import Glibc
 
 /// One running worker. Everything that changes for it travels as a new forwarding table.
 final class WorkerHost {
-    let thread: WorkerThread
+    /// There from `start` on.
+    private(set) var thread: WorkerThread!
     let area: XSKSocket.Area
     private let epoll, bell: Descriptor
     private var handle = pthread_t()
-    private var serial: UInt64 = 1
+    private var serial: UInt64 = 0
+    /// Until the worker takes it over.
+    private var umem: UMEM?
     /// Chunks that go back to the worker with the next table.
     private(set) var returning: [UInt32] = []
 
@@ -26,30 +29,30 @@ final class WorkerHost {
     /// 64 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
     private static let chunkCount = 16384
 
-    init(_ maps: CaptureMaps) throws(HostError) {
+    /// Maps the memory for frames; sockets can register it from now on.
+    init() throws(HostError) {
         guard let umem = UMEM(chunkCount: Self.chunkCount) else {
             throw HostError("cannot map \(Self.chunkCount * UMEM.chunkSize >> 20) MiB for frames; free some memory")
         }
+        area = XSKSocket.Area(base: umem.base, bytes: umem.byteCount, chunkSize: UMEM.chunkSize)
+        self.umem = consume umem
         epoll = try Descriptor("cannot make the worker's epoll set") { epoll_create1(Int32(EPOLL_CLOEXEC)) }
         bell = try Descriptor("cannot make the worker's bell") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
-        area = XSKSocket.Area(base: umem.base, bytes: umem.byteCount, chunkSize: UMEM.chunkSize)
-        let table = ForwardingTable(
-            serial: 1, current: Selection(generation: 0, ports: []), destinations: [], uplinks: [], spans: [])
-        thread = WorkerThread(
-            umem: umem, rings: maps.rings, needWakeup: maps.needWakeup, epoll: epoll.raw, table: table)
         // The bell is edge-triggered, so that nobody has to read it.
         try wake(on: bell, EPOLLIN.rawValue | EPOLLET.rawValue)
-        for ring in maps.ringDescriptors { try wake(on: ring, EPOLLIN.rawValue) }
     }
 
-    /// Starts the thread; signals that belong to the main loop must be blocked by now.
-    func start() throws(HostError) {
+    /// Starts the thread with its first table; signals that belong to the main loop must be blocked by now.
+    func start(_ maps: CaptureMaps, _ contents: Contents) throws(HostError) {
+        for ring in maps.rings.rings { try wake(on: ring.descriptor) }
+        thread = WorkerThread(
+            umem: umem.take()!, rings: maps.rings.rings.map(\.mapping), needWakeup: maps.needWakeup, epoll: epoll.raw,
+            table: table(contents, wanted: 0))
         let result = pthread_create(
             &handle, nil,
             { context in
                 pthread_setname_np(pthread_self(), "hs-worker")
-                // Copies yield to those whose frames they are.
-                setpriority(Int32(PRIO_PROCESS.rawValue), 0, 5)
+                Priority.set(Priority.worker)
                 Unmanaged<WorkerThread>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
             }, Unmanaged.passRetained(thread).toOpaque())
@@ -75,11 +78,7 @@ final class WorkerHost {
     /// Publishes a table and waits until the worker uses it: from then on nothing refers to what only the ones before had.
     @discardableResult
     func publish(_ contents: Contents, wanted: Int = 0) throws(HostError) -> [UInt32] {
-        serial += 1
-        let table = ForwardingTable(
-            serial: serial, current: contents.current, previous: contents.previous, destinations: contents.destinations,
-            uplinks: contents.uplinks, spans: contents.spans, returned: returning, wanted: wanted)
-        returning = []
+        let table = table(contents, wanted: wanted)
         thread.publish(table)
         ring()
         let deadline = ContinuousClock.now.advanced(by: .seconds(2))
@@ -91,6 +90,14 @@ final class WorkerHost {
         }
         thread.freeTables()
         return table.grantedChunks
+    }
+
+    private func table(_ contents: Contents, wanted: Int) -> ForwardingTable {
+        serial += 1
+        defer { returning = [] }
+        return ForwardingTable(
+            serial: serial, current: contents.current, previous: contents.previous, destinations: contents.destinations,
+            uplinks: contents.uplinks, spans: contents.spans, returned: returning, wanted: wanted)
     }
 
     /// Takes back chunks of a socket that is closed and in no table, with the next table.

@@ -22,6 +22,7 @@ package struct DataplaneProcess {
 
     /// Runs until SIGTERM or SIGINT.
     package func run(_ logger: Logger) throws(HostError) {
+        Priority.set(Priority.start)
         try CPUFeatures.check()
         let capabilities = try Capabilities()
         try capabilities.check()
@@ -30,12 +31,13 @@ package struct DataplaneProcess {
         signal(SIGPIPE, SIG_IGN)
         let signals = try SignalDescriptor([SIGTERM, SIGINT])
         let loop = try EventLoop()
-        let dataplane = try Dataplane(loop, logger: logger, hookKind: try Self.hookKind())
+        let dataplane = try Dataplane(
+            loop, logger: logger, hookKind: try Self.hookKind(), first: program ?? Self.last(directory, logger))
+        Priority.set(Priority.normal)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")
         if !dataplane.capture.readsKernelFields {
             logger.notice("the kernel's checksum and GSO fields cannot be read (CAP_PERFMON, Linux 6.2): judging by the frames")
         }
-        if let first = program ?? Self.last(directory, logger) { try dataplane.run(first) }
         let service = ControlService(dataplane, directory, logger)
         let socket = try ControlSocket(loop, path: directory.socketPath) { service.answer($0) }
         try loop.watch(signals.raw) { _ in loop.stop() }

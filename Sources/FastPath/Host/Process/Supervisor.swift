@@ -23,6 +23,7 @@ package struct Supervisor {
 
     /// - Returns: the exit status of the last dataplane.
     package func run() throws(HostError) -> Int32 {
+        Priority.set(Priority.start)
         let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGCHLD])
         var backOff = BackOff()
         while true {

@@ -1,0 +1,15 @@
+// Who comes first on a CPU: a dataplane that starts, for a tenth of a second, so that copies resume soon on a busy
+// machine; then everybody else before the worker.
+import Glibc
+
+/// Nice values of threads.
+enum Priority {
+    /// Of the main thread until it captures, and of the supervisor.
+    static let start: Int32 = -10
+    static let normal: Int32 = 0
+    /// Of the worker: copies yield to those whose frames they are.
+    static let worker: Int32 = 5
+
+    /// Sets the calling thread's; without CAP_SYS_NICE it stays lower than asked for.
+    static func set(_ nice: Int32) { setpriority(Int32(PRIO_PROCESS.rawValue), 0, nice) }
+}

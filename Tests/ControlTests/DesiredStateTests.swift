@@ -1,0 +1,153 @@
+// From intents to a program: what is in it, what is not, and why.
+
+import ControlModel
+import ControlReconcile
+import ControlStore
+import MirrorProgram
+import Testing
+
+@Suite struct DesiredStateTests {
+    private let web = Sample.port("web", interface: "veth0")
+    private let ids = Sample.port("ids", host: "ids")
+
+    private func desired(ports: [Port], services: [TapService], flows: [TapFlow]) throws -> DesiredState {
+        let desired = DesiredState(Sample.snapshot(ports: ports, services: services, flows: flows), host: "here")
+        try desired.program.validate()
+        return desired
+    }
+
+    @Test func collectorIsATunnel() throws {
+        let desired = try desired(
+            ports: [web, ids], services: [Sample.service("s", port: "ids")],
+            flows: [Sample.flow("f", service: "s", port: "web", direction: "IN")])
+        #expect(desired.verdicts.isEmpty)
+        #expect(
+            desired.program
+                == MirrorProgram(
+                    ports: [.init(id: "web", interface: "veth0")],
+                    destinations: [.init(id: "s", target: .tunnel(.init(remote: .init("192.0.2.9")!, tunnelID: 5001)))],
+                    taps: [.init(id: "f", port: "web", direction: .in, destinations: ["s"])]))
+    }
+
+    @Test func thisHostIsAnInterface() throws {
+        let monitor = Sample.port("monitor", interface: "veth9")
+        let desired = try desired(
+            ports: [web, monitor], services: [Sample.service("s", port: "monitor")],
+            flows: [Sample.flow("f", service: "s", port: "web")])
+        #expect(desired.program.destinations == [.init(id: "s", target: .interface("veth9"))])
+        #expect(desired.program.taps.map(\.id) == ["f"])
+    }
+
+    @Test func capturesAsTheProfileSays() throws {
+        var span = Sample.port("span", interface: "eth7", capture: .span)
+        span.profile.side = .`self`
+        span.profile.mac = MACAddress("52:54:00:00:00:01")
+        let desired = try desired(
+            ports: [span, ids], services: [Sample.service("s", port: "ids")],
+            flows: [Sample.flow("f", service: "s", port: "span", direction: "IN")])
+        #expect(
+            desired.program.ports == [
+                .init(
+                    id: "span", interface: "eth7", mac: MACAddress("52:54:00:00:00:01"), capture: .span, side: .`self`)
+            ])
+    }
+
+    @Test func severalFlowsOnOnePort() throws {
+        let desired = try desired(
+            ports: [web, ids],
+            services: [Sample.service("s", port: "ids"), Sample.service("t", port: "ids", tunnelID: 2)],
+            flows: [
+                Sample.flow("f", service: "s", port: "web"),
+                Sample.flow("g", service: "t", port: "web", direction: "OUT"),
+                Sample.flow("h", service: "s", port: "web", direction: "IN"),
+            ])
+        #expect(desired.program.ports.count == 1)
+        #expect(desired.program.destinations.map(\.id) == ["s", "t"])
+        #expect(desired.program.taps.map(\.id) == ["f", "g", "h"])
+    }
+
+    @Test(arguments: [
+        (Sample.port("d", host: "there"), Status.error, "another Heliostat host"),
+        (Sample.port("d", host: "nowhere"), .down, "which is not known"),
+        (Sample.port("d", host: ""), .down, "not bound"),
+        (Sample.port("d", host: "bare"), .error, "no tunnel address"),
+        (Sample.port("d", host: "mirror"), .error, "would come back"),
+        (Sample.port("d"), .down, "no interface"),
+        (Sample.port("d", interface: "veth9", up: false), .down, "admin_state_up"),
+        (Sample.port("d", interface: "hs-9"), .error, "Heliostat's own"),
+    ])
+    func aBadDestinationIsAVerdict(_ port: Port, _ status: Status, _ text: String) throws {
+        let desired = try desired(
+            ports: [web, ids, port], services: [Sample.service("s", port: "ids"), Sample.service("bad", port: "d")],
+            flows: [Sample.flow("f", service: "bad", port: "web"), Sample.flow("good", service: "s", port: "web")])
+        #expect(desired.verdicts["bad"]?.status == status)
+        #expect(desired.verdicts["bad"]?.reason.contains(text) == true)
+        #expect(desired.verdicts["f"]?.status == status)
+        #expect(desired.verdicts["f"]?.reason.contains(text) == true)
+        #expect(desired.program.taps.map(\.id) == ["good"])
+    }
+
+    @Test(arguments: [
+        (Sample.port("p", host: "there", interface: "veth1"), "BOTH", Status.down, "does not serve"),
+        (Sample.port("p", host: ""), "BOTH", .down, "not bound"),
+        (Sample.port("p"), "BOTH", .down, "no interface"),
+        (Sample.port("p", interface: "veth1", up: false), "BOTH", .down, "admin_state_up"),
+        (Sample.port("p", interface: "eth7", capture: .span), "OUT", .error, "span port has IN only"),
+        (Sample.port("p", interface: "veth0"), "BOTH", .error, "tapped already"),
+        (Sample.port("p", interface: "a b"), "BOTH", .error, "not an interface name"),
+    ])
+    func aBadSourceIsAVerdict(_ port: Port, _ direction: String, _ status: Status, _ text: String) throws {
+        let desired = try desired(
+            ports: [port, web, ids], services: [Sample.service("s", port: "ids")],
+            flows: [
+                Sample.flow("good", service: "s", port: "web"),
+                Sample.flow("bad", service: "s", port: "p", direction: direction),
+                Sample.flow("too", service: "s", port: "web"),
+            ])
+        #expect(desired.verdicts["bad"]?.status == status)
+        #expect(desired.verdicts["bad"]?.reason.contains(text) == true)
+        #expect(desired.program.taps.map(\.id) == ["good", "too"])
+    }
+
+    @Test func loopsAreRefused() throws {
+        let a = Sample.port("a", interface: "veth1")
+        let b = Sample.port("b", interface: "veth2")
+        let desired = try desired(
+            ports: [web, a, b],
+            services: [
+                Sample.service("to-web", port: "web"), Sample.service("to-a", port: "a"),
+                Sample.service("to-b", port: "b"),
+            ],
+            flows: [
+                Sample.flow("itself", service: "to-web", port: "web"), Sample.flow("1", service: "to-a", port: "web"),
+                Sample.flow("2", service: "to-b", port: "a"), Sample.flow("3", service: "to-web", port: "b"),
+                Sample.flow("4", service: "to-b", port: "web"),
+            ])
+        #expect(desired.program.taps.map(\.id) == ["1", "2", "4"])
+        #expect(desired.verdicts["itself"]?.reason.contains("loop") == true)
+        #expect(desired.verdicts["3"]?.reason.contains("loop") == true)
+        #expect(Set(desired.verdicts.keys) == ["itself", "3"])
+    }
+
+    @Test func whatIsBeingDeletedIsNotDesired() throws {
+        let desired = try desired(
+            ports: [web, ids],
+            services: [
+                Sample.service("s", port: "ids"),
+                Sample.service("t", port: "ids", tunnelID: 2, status: "PENDING_DELETE"),
+            ],
+            flows: [
+                Sample.flow("f", service: "s", port: "web", status: "PENDING_DELETE"),
+                Sample.flow("g", service: "s", port: "web"),
+            ])
+        #expect(desired.program.destinations.map(\.id) == ["s"])
+        #expect(desired.program.taps.map(\.id) == ["g"])
+    }
+
+    @Test func aPortHasSixtyFourTaps() throws {
+        let flows = (0..<66).map { Sample.flow("\($0)", service: "s", port: "web") }
+        let desired = try desired(ports: [web, ids], services: [Sample.service("s", port: "ids")], flows: flows)
+        #expect(desired.program.taps.count == 64)
+        #expect(Set(desired.verdicts.keys) == ["64", "65"])
+    }
+}

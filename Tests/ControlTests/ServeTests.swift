@@ -1,0 +1,93 @@
+// `heliostat serve` in this process: its configuration, and one request over a real socket.
+
+import ControlCommands
+import ControlModel
+import Foundation
+import Testing
+
+@Suite(.serialized) struct ServeTests {
+    private func configuration(_ text: String) throws -> ServeConfiguration {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/heliostat.json"
+        try Data(text.utf8).write(to: URL(filePath: path))
+        var configuration = ServeConfiguration()
+        try configuration.read(file: path)
+        try configuration.validate()
+        return configuration
+    }
+
+    @Test func readsAFile() throws {
+        let read = try configuration(
+            #"{"state_dir": "/var/lib/x", "listen": "[::1]:80", "host": "h", "tunnel_addresses": ["192.0.2.1"], "dataplane": "none"}"#
+        )
+        #expect(read.stateDirectory == "/var/lib/x")
+        #expect(read.listenText == "[::1]:80")
+        #expect(read.tunnelAddresses == ["192.0.2.1"])
+        #expect(!read.startsDataplane)
+    }
+
+    @Test(arguments: [
+        (#"{"state_dri": "/x"}"#, "unknown key 'state_dri'"), (#"{"listen": 80}"#, "'listen' in "),
+        ("[1]", "is not a JSON object"), (#"{"listen": "80"}"#, "'80' is not an address"),
+        (#"{"tunnel_addresses": ["127.0.0.1"]}"#, "loopback"),
+        (#"{"tunnel_addresses": [1]}"#, "must be a list of strings"),
+        (#"{"host": ""}"#, "needs a name"), (#"{"listen": "localhost:99999"}"#, "is not an address"),
+    ])
+    func refusesAFile(_ text: String, _ reason: String) {
+        let error = #expect(throws: ServeError.self) { try configuration(text) }
+        #expect(error?.description.contains(reason) == true)
+    }
+
+    @Test(.timeLimit(.minutes(1))) func servesAndStops() async throws {
+        let directory = try TemporaryDirectory()
+        var settings = ServeConfiguration()
+        settings.stateDirectory = directory.path
+        settings.listenText = "none"
+        settings.setDataplane("none")
+        settings.user = "no such user"
+        let process = ServeProcess(settings)
+        let serving = Task { try await process.run() }
+        let socket = directory.path + "/api.sock"
+        var answer = ""
+        while !answer.contains("200 OK") {
+            answer = request(
+                "GET /v2.0/heliostat/hosts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", socket)
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(answer.contains(#""heliostat": true"#))
+        #expect(try FileManager.default.attributesOfItem(atPath: socket)[.posixPermissions] as? Int == 0o660)
+        #expect(
+            try FileManager.default.attributesOfItem(atPath: directory.path + "/token")[.posixPermissions] as? Int
+                == 0o600)
+        let second = await #expect(throws: ServeError.self) { try await ServeProcess(settings).run() }
+        #expect(second?.description == "another heliostat serve (pid \(getpid())) runs on \(directory.path)")
+        serving.cancel()
+        try? await serving.value
+    }
+
+    /// Sends text to a Unix socket and gives what comes until the end or a pause.
+    private func request(_ text: String, _ path: String) -> String {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var patience = timeval(tv_sec: 1, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let connected = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        if connected != 0 { return "" }
+        _ = send(descriptor, text, text.utf8.count, Int32(MSG_NOSIGNAL))
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count <= 0 { break }
+            answer.append(contentsOf: buffer[..<count])
+        }
+        return String(decoding: answer, as: UTF8.self)
+    }
+}

@@ -1,0 +1,81 @@
+import CShims
+import FastPathHost
+import Glibc
+import Testing
+
+@Suite(.enabled(if: isRoot, Comment(rawValue: needsRoot)), .serialized)
+struct CaptureTests {
+    /// Sends `count` frames of 60 bytes out of `interface`.
+    static func send(_ count: Int, _ interface: String) throws {
+        let raw = socket(AF_PACKET, Int32(SOCK_RAW.rawValue), 0)
+        defer { close(raw) }
+        var address = [UInt8](repeating: 0, count: 20)  // struct sockaddr_ll
+        address[0] = UInt8(AF_PACKET)
+        withUnsafeBytes(of: Int32(if_nametoindex(interface))) { address.replaceSubrange(4..<8, with: $0) }
+        var frame = [UInt8](repeating: 0xFF, count: 60)
+        frame.replaceSubrange(6..<14, with: [2, 0, 0, 0, 0, 1, 0x88, 0xB5])
+        for _ in 0..<count {
+            let sent = address.withUnsafeBytes {
+                sendto(raw, frame, frame.count, 0, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), 20)
+            }
+            #expect(sent == frame.count)
+        }
+    }
+
+    @Test(arguments: [true, false], [CaptureHookKind.tcx, .clsact])
+    func countsWhatMatches(readsKernelFields: Bool, kind: CaptureHookKind) throws {
+        try inNamespace {
+            try ip("link add v0 type veth peer name v1")
+            try ip("link set v0 up")
+            try ip("link set v1 up")
+            let program = try CaptureProgram(readsKernelFields: readsKernelFields)
+            let maps = try CaptureMaps(program, CaptureRingSet())
+            let out = CapturePoint(slot: 9, direction: 1)
+            let entries = try CaptureEntries(program, generation: 1, taps: [out: 1])
+            try entries.install()
+            let index = Int32(if_nametoindex("v0"))
+            let loaded = try program.load(slot: 9, direction: HS_OUT)
+            let hook = try CaptureHook(loaded, interface: index, name: "v0", ingress: false, kind: kind)
+            #expect(hook.kind == kind && hook.isInPlace)
+            try Self.send(5, "v0")
+            try Self.send(3, "v1")  // ingress of v0: no program there
+            #expect(entries.counts(out).matched >= 5 && entries.counts(out).matched < 8 + 20)
+            #expect(maps.rings.rings.reduce(0) { $0 + $1.mapping.produced } > 0)
+            let next = try CaptureEntries(program, generation: 2, taps: [:])
+            try next.install()
+            let final = entries.counts(out).matched
+            try Self.send(5, "v0")
+            #expect(entries.counts(out).matched == final)
+        }
+    }
+
+    @Test func goesBackToTheHead() throws {
+        try inNamespace {
+            try ip("link add v0 type veth peer name v1")
+            let program = try CaptureProgram.best()
+            let index = Int32(if_nametoindex("v0"))
+            let hook = try CaptureHook(
+                try program.load(slot: 0, direction: HS_IN), interface: index, name: "v0", ingress: true)
+            #expect(hook.isInPlace)
+            let intruder = try CaptureHook(
+                try program.load(slot: 1, direction: HS_IN), interface: index, name: "v0", ingress: true)
+            #expect(intruder.isInPlace && !hook.isInPlace)
+            try hook.restore("v0")
+            #expect(hook.isInPlace && !intruder.isInPlace)
+        }
+    }
+
+    @Test func sweepsFiltersOfAnEarlierRun() throws {
+        try inNamespace {
+            try ip("link add v0 type veth peer name v1")
+            let program = try CaptureProgram.best()
+            let index = Int32(if_nametoindex("v0"))
+            let hook = try CaptureHook(
+                try program.load(slot: 0, direction: HS_IN), interface: index, name: "v0", ingress: true, kind: .clsact)
+            var links = LinkTable()
+            try links.reload(NetlinkSocket())
+            #expect(Sweep.run(links) == ["v0"])
+            #expect(!hook.isInPlace && Sweep.run(links) == [])
+        }
+    }
+}

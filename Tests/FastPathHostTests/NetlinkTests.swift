@@ -1,0 +1,98 @@
+import CShims
+import FastPathHost
+import MirrorProgram
+import Testing
+
+@Suite struct NetlinkTests {
+    /// RTM_NEWLINK for interface 7, "v0", 1500 bytes, up, Ethernet, of kind veth.
+    static let link: [UInt8] = [
+        84, 0, 0, 0, 16, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,  // length, RTM_NEWLINK, flags, sequence, port
+        0, 0, 1, 0, 7, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0,  // AF_UNSPEC, ARPHRD_ETHER, index, IFF_UP | IFF_LOWER_UP
+        7, 0, 3, 0, 0x76, 0x30, 0, 0,  // IFLA_IFNAME "v0"
+        8, 0, 4, 0, 0xDC, 5, 0, 0,  // IFLA_MTU 1500
+        10, 0, 1, 0, 0x52, 0x54, 0, 1, 2, 3, 0, 0,  // IFLA_ADDRESS
+        5, 0, 33, 0, 1, 0, 0, 0,  // IFLA_CARRIER
+        16, 0, 18, 0, 9, 0, 1, 0, 0x76, 0x65, 0x74, 0x68, 0, 0, 0, 0,  // IFLA_LINKINFO { IFLA_INFO_KIND "veth" }
+    ]
+
+    @Test func readsALink() throws {
+        let message = try #require(NetlinkMessage.parse(Self.link[...]).first)
+        let link = try #require(Link(message))
+        #expect(link.index == 7 && link.name == "v0" && link.mtu == 1500 && link.kind == "veth")
+        #expect(link.mac == MACAddress("52:54:00:01:02:03"))
+        #expect(link.carries && link.isEthernet && link.side == .peer)
+    }
+
+    @Test func survivesEveryCut() {
+        for length in 0..<Self.link.count {
+            for message in NetlinkMessage.parse(Self.link[..<length]) { _ = Link(message) }
+        }
+        for at in Self.link.indices {
+            var bytes = Self.link
+            bytes[at] = 0xFF
+            for message in NetlinkMessage.parse(bytes[...]) { _ = Link(message) }
+        }
+    }
+
+    @Test func leavesBridgePortsAlone() {
+        var bytes = Self.link
+        bytes[16] = 7  // AF_BRIDGE
+        var table = LinkTable()
+        for message in NetlinkMessage.parse(Self.link[...]) { table.apply(message) }
+        bytes[4] = 17  // RTM_DELLINK
+        for message in NetlinkMessage.parse(bytes[...]) { table.apply(message) }
+        #expect(table["v0"]?.index == 7)
+    }
+
+    @Test func followsARename() throws {
+        var table = LinkTable()
+        for message in NetlinkMessage.parse(Self.link[...]) { table.apply(message) }
+        var bytes = Self.link
+        bytes[37] = 0x31
+        for message in NetlinkMessage.parse(bytes[...]) { table.apply(message) }
+        #expect(table["v0"] == nil && table["v1"]?.index == 7)
+    }
+
+    @Test func writesARequest() {
+        var request = NetlinkRequest(type: 26, flags: 4, header: UInt32(0x0403_0201))
+        request.append(1, [192, 0, 2])
+        #expect(
+            request.bytes == [
+                28, 0, 0, 0, 26, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 7, 0, 1, 0, 192, 0, 2, 0,
+            ])
+    }
+
+    @Test(.enabled(if: isRoot, Comment(rawValue: needsRoot))) func resolvesNextHops() throws {
+        try inNamespace {
+            try ip("link add up0 type veth peer name far0")
+            try ip("addr add 192.0.2.1/24 dev up0")
+            try ip("link set up0 up mtu 1400")
+            try ip("route add 198.51.100.0/24 via 192.0.2.254 mtu 1300")
+            try ip("route add blackhole 203.0.113.0/24")
+            try ip("neigh add 192.0.2.254 lladdr 02:00:00:00:00:fe dev up0")
+            let socket = try NetlinkSocket()
+            let resolver = NextHopResolver(socket)
+            var links = LinkTable()
+            try links.reload(socket)
+            let far = IPv4Address("198.51.100.9")!
+            #expect(throws: NextHopFailure.self) { try resolver.resolve(far, links) }  // no carrier
+            try ip("link set far0 up")
+            #expect(try eventually { try links.reload(socket); return links["up0"]!.hasCarrier })
+            let hop = try resolver.resolve(far, links)
+            #expect(hop.mac == MACAddress("02:00:00:00:00:fe") && hop.source == IPv4Address("192.0.2.1"))
+            #expect(hop.mtu == 1300 && hop.sourceMAC == links["up0"]!.mac)
+            func failure(_ remote: String) -> NextHopFailure? {
+                do throws(NextHopFailure) {
+                    _ = try resolver.resolve(IPv4Address(remote)!, links)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            #expect(failure("203.0.113.1")?.drop == .noRoute)
+            #expect(failure("8.8.8.8")?.drop == .noRoute)
+            #expect(failure("192.0.2.1")?.isError == true)
+            #expect(failure("192.0.2.77")?.drop == .neighbourUnresolved)
+        }
+    }
+}
