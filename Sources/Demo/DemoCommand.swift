@@ -34,6 +34,8 @@ public struct DemoCommand: AsyncParsableCommand {
             defer { demo.delete() }
             guard try demo.run() else { throw ExitCode.failure }
         } catch let error as LabError {
+            // Taken away under our feet: the signal's own end is on its way.
+            while Interruption.isUnderWay { try await Task.sleep(for: .seconds(1)) }
             FileHandle.standardError.write(Data("heliostat demo: \(error)\n".utf8))
             throw ExitCode.failure
         }

@@ -84,7 +84,11 @@ extension Promises {
                 let ledger = try #require(try mirror.ledger(offered: [Mirror.monitor: sent.frames]).destinations.first)
                 let report = copies.settle()
                 #expect(report.missed == 0)
-                #expect(report.frames == ledger.frames)
+                // What waited in the ring comes in one burst, which can be too much for the monitor's own kernel.
+                let underlay = try mirror.lab.monitor.counters(of: TappedPair.underlay)
+                let vxlan = try mirror.lab.monitor.counters(of: TappedPair.vxlan)
+                #expect(ledger.frames == vxlan.receivedFrames + underlay.receiveDropped, "\(vxlan) \(underlay)")
+                #expect(report.frames == vxlan.receivedFrames - vxlan.receiveDropped, "\(vxlan)")
                 #expect(report.streams[0].differing == 0)
                 #expect(report.streams[0].reordered == 0)
                 #expect(report.streams[0].contains(sent.nextSequence - 1), "copies go on after SIGCONT")

@@ -13,7 +13,8 @@ extension Promises {
             let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 10_000, count: 10_000).wait()
             receiver.wait(seconds: 5) { $0.frames >= sent.frames }
             try receiver.stop().streams[0].expectWhole(sent, "originals")
-            #expect(sent.rate > 9_000, "the sender was slowed to \(Int(sent.rate)) frames/s")
+            // A sender that waits for a copy would be slower by far than a busy machine makes it.
+            #expect(sent.rate > 5_000, "the sender was slowed to \(Int(sent.rate)) frames/s")
             return sent
         }
 
