@@ -26,8 +26,8 @@ final class WorkerHost {
         var spans: [UnsafeMutablePointer<SpanSource>]
     }
 
-    /// 64 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
-    private static let chunkCount = 16384
+    /// 32 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
+    private static let chunkCount = 8192
 
     /// Maps the memory for frames; sockets can register it from now on.
     init() throws(HostError) {
