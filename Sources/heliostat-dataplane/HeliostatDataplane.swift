@@ -24,7 +24,7 @@ struct HeliostatDataplane: ParsableCommand {
     @Flag(help: "Only say whether the program file is valid.")
     var check = false
 
-    @Flag(help: "Keep a dataplane running: start it again when it dies of a signal.")
+    @Flag(help: "Keep a dataplane running: another one, which stands by, takes over when it dies.")
     var supervise = false
 
     @Flag(help: .hidden)
@@ -42,7 +42,8 @@ struct HeliostatDataplane: ParsableCommand {
             if check, let program {
                 let valid = try DataplaneProcess.read(program)
                 print(
-                    "\(program): ok (\(valid.ports.count) ports, \(valid.destinations.count) destinations, \(valid.taps.count) taps)")
+                    "\(program): ok (\(valid.ports.count) ports, \(valid.destinations.count) destinations, \(valid.taps.count) taps)"
+                )
             } else if supervise {
                 var arguments = ["run", "--state-dir", stateDir, "--wait-for-lock"]
                 if let program { arguments += ["--program", program] }

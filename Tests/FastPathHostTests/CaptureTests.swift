@@ -1,4 +1,6 @@
+// The capture program in a real kernel: counts, hooks, generations, sweep.
 import CShims
+import FastPath
 import FastPathHost
 import Glibc
 import Testing

@@ -1,3 +1,5 @@
+// The control socket with real clients: lines, slow readers, endless lines, who may speak.
+import CShims
 import FastPathHost
 import Foundation
 import Glibc
@@ -33,7 +35,8 @@ import Testing
         try withTemporaryDirectory { path in
             let loop = try EventLoop()
             let control = try ControlSocket(loop, path: path + "/s") { line in
-                line.elementsEqual("big".utf8) ? [UInt8](repeating: 120, count: 4 << 20) : Array("<".utf8) + line + Array(">".utf8)
+                line.elementsEqual("big".utf8)
+                    ? [UInt8](repeating: 120, count: 4 << 20) : Array("<".utf8) + line + Array(">".utf8)
             }
             defer { control.close() }
             var status = stat()

@@ -1,3 +1,4 @@
+// rtnetlink: literal messages, cut and corrupted ones, and next hops asked of a real kernel.
 import CShims
 import FastPathHost
 import MirrorProgram
@@ -77,7 +78,10 @@ import Testing
             let far = IPv4Address("198.51.100.9")!
             #expect(throws: NextHopFailure.self) { try resolver.resolve(far, links) }  // no carrier
             try ip("link set far0 up")
-            #expect(try eventually { try links.reload(socket); return links["up0"]!.hasCarrier })
+            #expect(
+                try eventually {
+                    try links.reload(socket); return links["up0"]!.hasCarrier
+                })
             let hop = try resolver.resolve(far, links)
             #expect(hop.mac == MACAddress("02:00:00:00:00:fe") && hop.source == IPv4Address("192.0.2.1"))
             #expect(hop.mtu == 1300 && hop.sourceMAC == links["up0"]!.mac)

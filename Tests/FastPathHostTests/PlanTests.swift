@@ -1,3 +1,4 @@
+// The pure parts: what a port asks of the kernel, the bits of taps, the sizes of rings.
 import CShims
 import FastPathHost
 import MirrorProgram
@@ -12,7 +13,9 @@ import Testing
         return table
     }
 
-    static func tap(_ id: String, _ direction: MirrorProgram.Direction, _ destinations: [String] = ["d"]) -> MirrorProgram.Tap {
+    static func tap(_ id: String, _ direction: MirrorProgram.Direction, _ destinations: [String] = ["d"])
+        -> MirrorProgram.Tap
+    {
         MirrorProgram.Tap(id: id, port: "p", direction: direction, destinations: destinations)
     }
 

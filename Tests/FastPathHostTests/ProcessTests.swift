@@ -1,3 +1,4 @@
+// Start and end: CPU and capability checks, state directory, back-off of the supervisor, texts of bad programs.
 import CShims
 import FastPathHost
 import Foundation
@@ -53,7 +54,10 @@ import Testing
     @Test(arguments: [
         ("{\"taps\":[}", "line 1, column 10: this is not JSON"),
         ("{\n \"ports\": [\n  {\"id\":\"a\" \"x\":1}]}", "line 3, column 13: this is not JSON"),
-        ("{\"ports\":[{\"id\":\"a\",\"interface\":\"b\",\"x\":1}]}", "ports[0].x: unknown key 'x'; known here: capture, id, interface, mac, side"),
+        (
+            "{\"ports\":[{\"id\":\"a\",\"interface\":\"b\",\"x\":1}]}",
+            "ports[0].x: unknown key 'x'; known here: capture, id, interface, mac, side"
+        ),
         ("{\"ports\":[{\"id\":\"a\"}]}", "ports[0]: the key 'interface' is missing"),
         ("{\"generation\":\"a\"}", "generation: "),
         ("", "line 1, column 1: this is not JSON"),

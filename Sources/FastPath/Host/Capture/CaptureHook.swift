@@ -39,7 +39,7 @@ package final class CaptureHook {
                 link = try Self.linkTCX(program, interface, name, ingress: ingress)
                 self.kind = .tcx
                 return
-            } catch where kind == nil && Self.meansNoTCX(error.code) {}
+            } catch  where kind == nil && Self.meansNoTCX(error.code) {}
         }
         try Clsact.attach(program, interface, name, ingress: ingress)
         self.kind = .clsact

@@ -24,8 +24,8 @@ package final class CaptureProgram {
 
     /// The best form of the program that this kernel and our capabilities allow.
     package static func best() throws(HostError) -> CaptureProgram {
-        if let program = try? CaptureProgram("capture", base64: captureObject, readsKernelFields: true) { return program }
-        return try CaptureProgram("capture_plain", base64: capture_plainObject, readsKernelFields: false)
+        if let program = try? CaptureProgram(readsKernelFields: true) { return program }
+        return try CaptureProgram(readsKernelFields: false)
     }
 
     /// Verifies and loads one form of the program.

@@ -58,7 +58,9 @@ final class ControlClient {
     /// Gives the peer what it takes.
     func send() {
         while !output.isEmpty {
-            let count = output.withUnsafeBytes { Glibc.send(descriptor.raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = output.withUnsafeBytes {
+                Glibc.send(descriptor.raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             if count < 0, errno == EINTR { continue }
             if count < 0 {
                 if errno != EAGAIN {

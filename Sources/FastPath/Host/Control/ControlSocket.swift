@@ -50,7 +50,8 @@ package final class ControlSocket {
         address.sun_family = sa_family_t(AF_UNIX)
         let room = MemoryLayout.size(ofValue: address.sun_path)
         if path.utf8.count >= room {
-            throw HostError("the path \(path) is too long for a Unix socket (\(room - 1) bytes); use a shorter state directory")
+            throw HostError(
+                "the path \(path) is too long for a Unix socket (\(room - 1) bytes); use a shorter state directory")
         }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
         try check("cannot bind the control socket \(path)") {
@@ -69,7 +70,9 @@ package final class ControlSocket {
             let client = ControlClient(Descriptor(raw))
             let group = getgrnam("heliostat")?.pointee.gr_gid
             let peer = try? PeerCredentials(client.descriptor)
-            guard clients.count < Self.mostClients, peer?.maySpeak(ownUser: geteuid(), group: group) ?? false else { continue }
+            guard clients.count < Self.mostClients, peer?.maySpeak(ownUser: geteuid(), group: group) ?? false else {
+                continue
+            }
             clients[raw] = client
             follow(client)
         }

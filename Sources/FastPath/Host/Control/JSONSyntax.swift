@@ -28,12 +28,13 @@ package struct JSONSyntax {
         space()
         guard depth < Self.deepest, at < bytes.count else { throw Stop() }
         switch bytes[at] {
-        case UInt8(ascii: "{"): try list(to: "}") { (syntax) throws(Stop) in
-            try syntax.string()
-            syntax.space()
-            try syntax.word(":")
-            try syntax.value(depth: depth + 1)
-        }
+        case UInt8(ascii: "{"):
+            try list(to: "}") { (syntax) throws(Stop) in
+                try syntax.string()
+                syntax.space()
+                try syntax.word(":")
+                try syntax.value(depth: depth + 1)
+            }
         case UInt8(ascii: "["): try list(to: "]") { (syntax) throws(Stop) in try syntax.value(depth: depth + 1) }
         case UInt8(ascii: "\""): try string()
         case UInt8(ascii: "t"): try word("true")

@@ -1,6 +1,6 @@
+import FoundationEssentials
 // Programs as text: read from a file or a line, checked, and every error said with the place it is about.
 package import MirrorProgram
-import FoundationEssentials
 
 extension MirrorProgram {
     /// Reads and checks a program.

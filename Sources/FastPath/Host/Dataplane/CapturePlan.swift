@@ -1,6 +1,6 @@
+import CShims
 // Pure: from a program and its ports' slots to the bits that the capture program sets and the worker reads.
 package import MirrorProgram
-import CShims
 
 /// Which taps select the frames of which capture points.
 package struct CapturePlan {

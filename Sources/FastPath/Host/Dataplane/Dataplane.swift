@@ -56,8 +56,13 @@ package final class Dataplane {
     ///
     /// The capture begins before the worker does: what is captured meanwhile waits in the rings. So a dataplane that is
     /// started again misses as little as can be.
+    ///
+    /// - Parameters:
+    ///   - capture: loaded before, or nil.
+    ///   - first: the program to run.
     package init(
-        _ loop: EventLoop, logger: Logger, hookKind: CaptureHookKind? = nil, first: MirrorProgram? = nil
+        _ loop: EventLoop, logger: Logger, capture: CaptureProgram? = nil, hookKind: CaptureHookKind? = nil,
+        first: MirrorProgram? = nil
     ) throws(HostError) {
         self.loop = loop
         self.logger = logger
@@ -66,11 +71,11 @@ package final class Dataplane {
         epoch = String(random.next(), radix: 16)
         let rings = try Background { () throws(HostError) in try CaptureRingSet() }
         let worker = try Background { () throws(HostError) in try WorkerHost() }
-        capture = try .best()
+        self.capture = if let capture { capture } else { try .best() }
         var changed: () -> Void = {}
         kernel = try KernelView(loop) { changed() }
         for name in Sweep.run(kernel.links) { logger.notice("removed filters of an earlier run from \(name)") }
-        maps = try CaptureMaps(capture, try rings.wait())
+        maps = try CaptureMaps(self.capture, try rings.wait())
         let wake = loop.timer { [unowned self] in reconcile() }
         let tick = loop.timer { [unowned self] in inspect() }
         changed = { wake.schedule(in: .milliseconds(5)) }
@@ -167,7 +172,8 @@ package final class Dataplane {
         var free = (0..<Int(HS_SLOTS)).lazy.filter { !taken.contains($0) }.makeIterator()
         for port in program.ports where slots[port.id] == nil {
             guard let slot = free.next() else {
-                throw HostError("no slot is free for port '\(port.id)' while the program before is still in use; apply again")
+                throw HostError(
+                    "no slot is free for port '\(port.id)' while the program before is still in use; apply again")
             }
             slots[port.id] = slot
         }

@@ -20,10 +20,14 @@ struct DestinationRoute: Equatable {
     var nextHop: MACAddress?
     var mtu: Int?
 
-    init(_ destination: MirrorProgram.Destination, _ resolver: NextHopResolver, _ links: LinkTable) {
+    /// - Parameter hops: the way to every remote.
+    init(
+        _ destination: MirrorProgram.Destination, _ hops: [IPv4Address: Result<NextHop, NextHopFailure>],
+        _ links: LinkTable
+    ) {
         switch destination.target {
         case .interface(let name): self.init(interface: name, links)
-        case .tunnel(let tunnel): self.init(tunnel, resolver, links)
+        case .tunnel(let tunnel): self.init(tunnel, hops[tunnel.remote]!, links)
         }
     }
 
@@ -47,9 +51,9 @@ struct DestinationRoute: Equatable {
         }
     }
 
-    private init(_ tunnel: MirrorProgram.Tunnel, _ resolver: NextHopResolver, _ links: LinkTable) {
+    private init(_ tunnel: MirrorProgram.Tunnel, _ way: Result<NextHop, NextHopFailure>, _ links: LinkTable) {
         do throws(NextHopFailure) {
-            let hop = try resolver.resolve(tunnel.remote, links)
+            let hop = try way.get()
             link = links[hop.interface]
             source = hop.source
             nextHop = hop.mac
@@ -60,7 +64,8 @@ struct DestinationRoute: Equatable {
                 remote: tunnel.remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort)
             if frameLimit < 14 {
                 fate = .exceedsMTU
-                reason = "a path MTU of \(hop.mtu) leaves no room for a frame behind \(VXLAN.overhead) bytes of outer headers"
+                reason =
+                    "a path MTU of \(hop.mtu) leaves no room for a frame behind \(VXLAN.overhead) bytes of outer headers"
             }
         } catch {
             fate = error.drop

@@ -20,8 +20,8 @@ final class Generation {
     var switchPositions: [UInt]?
 
     init(
-        _ number: UInt32, _ program: MirrorProgram, slots: [String: Int], ledger: Ledger, indices: [MirrorProgram.Destination: Int],
-        capture: CaptureProgram
+        _ number: UInt32, _ program: MirrorProgram, slots: [String: Int], ledger: Ledger,
+        indices: [MirrorProgram.Destination: Int], capture: CaptureProgram
     ) throws(HostError) {
         self.number = number
         self.program = program

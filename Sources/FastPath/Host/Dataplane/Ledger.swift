@@ -64,7 +64,7 @@ final class Ledger {
     }
 }
 
-extension Dictionary<String, Ledger.Account> {
+extension [String: Ledger.Account] {
     fileprivate mutating func block(_ id: String) -> CounterBlock {
         if let known = self[id] { return known.block }
         let account = Ledger.Account()

@@ -51,9 +51,15 @@ extension Dataplane {
         ports = current.program.ports.map { port in
             PortPlan(port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], links: kernel.links)
         }
+        var hops: [IPv4Address: Result<NextHop, NextHopFailure>] = [:]
         routes = [:]
         for destination in indices.keys {
-            routes[destination] = DestinationRoute(destination, kernel.resolver, kernel.links)
+            if case .tunnel(let tunnel) = destination.target, hops[tunnel.remote] == nil {
+                hops[tunnel.remote] = Result { () throws(NextHopFailure) in
+                    try kernel.resolver.resolve(tunnel.remote, kernel.links)
+                }
+            }
+            routes[destination] = DestinationRoute(destination, hops, kernel.links)
         }
     }
 
@@ -159,10 +165,12 @@ extension Dataplane {
         var rows = [TableShape.Row?](repeating: nil, count: (indices.values.max() ?? -1) + 1)
         for (destination, index) in indices {
             guard let route = routes[destination] else { continue }
-            let uplink = route.fate == nil ? route.link.flatMap { uplinks[$0.index]?.number } : nil
+            let uplink = route.fate == nil ? route.link.flatMap { uplinks[$0.index] } : nil
+            // Before Linux 6.6 a frame is one chunk.
+            let longest = uplink?.takesLongFrames ?? true ? Int.max : UMEM.chunkSize - VXLAN.headerLength
             rows[index] = TableShape.Row(
-                id: destination.id, encapsulation: route.encapsulation, frameLimit: route.frameLimit, uplink: uplink,
-                fate: route.fate ?? (uplink == nil ? .uplinkDown : nil))
+                id: destination.id, encapsulation: route.encapsulation, frameLimit: min(route.frameLimit, longest),
+                uplink: uplink?.number, fate: route.fate ?? (uplink == nil ? .uplinkDown : nil))
         }
         return TableShape(
             generation: current?.number ?? 0, previous: previous?.number, rows: rows,
@@ -178,7 +186,8 @@ extension Dataplane {
                 counters: row.map { ledger.block(destination: $0.id) } ?? spare)
         }
         return WorkerHost.Contents(
-            current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection, destinations: rows,
+            current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection,
+            destinations: rows,
             uplinks: uplinks.values.map(\.pointer), spans: spans.values.flatMap(\.sources))
     }
 
@@ -245,7 +254,8 @@ extension Dataplane {
         return Result { () throws(HostError) in
             try Background { () throws(HostError) in
                 let direction = hs_direction(UInt32(place.point.direction))
-                let program = if let known { known } else { try capture.load(slot: place.point.slot, direction: direction) }
+                let program =
+                    if let known { known } else { try capture.load(slot: place.point.slot, direction: direction) }
                 let hook = try CaptureHook(
                     program, interface: place.interface, name: name, ingress: place.ingress, kind: kind)
                 return (program, hook)

@@ -71,8 +71,8 @@ final class SpanPort {
 
     /// Number of RX queues of an interface (linux/ethtool.h, ETHTOOL_GCHANNELS); 1 where the driver does not tell.
     static func receiveQueues(_ name: String) -> Int {
-        guard let control = try? Descriptor("", { socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0) })
-        else { return 1 }
+        let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard let control = try? Descriptor("no socket", { socket(AF_INET, type, 0) }) else { return 1 }
         var channels = ethtool_channels()
         channels.cmd = UInt32(ETHTOOL_GCHANNELS)
         var request = ifreq()

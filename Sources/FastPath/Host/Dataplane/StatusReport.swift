@@ -16,8 +16,8 @@ extension Dataplane {
             status(tap, portsByID[tap.port]!, tap.destinations.map { destinationsByID[$0]! })
         }
         return DataplaneStatus(
-            version: dataplaneVersion, pid: getpid(), epoch: epoch, generation: current?.program.generation, ports: ports,
-            destinations: destinations, taps: taps)
+            version: dataplaneVersion, pid: getpid(), epoch: epoch, generation: current?.program.generation,
+            ports: ports, destinations: destinations, taps: taps)
     }
 
     private func status(_ plan: PortPlan) -> PortStatus {
@@ -64,7 +64,8 @@ extension Dataplane {
         case .error: return TapStatus(id: tap.id, state: .error, reason: port.reason)
         case .capturing:
             let reasons = destinations.filter { $0.state != .ready }.compactMap(\.reason)
-            return TapStatus(id: tap.id, state: .active, reason: reasons.isEmpty ? nil : reasons.joined(separator: "; "))
+            return TapStatus(
+                id: tap.id, state: .active, reason: reasons.isEmpty ? nil : reasons.joined(separator: "; "))
         }
     }
 

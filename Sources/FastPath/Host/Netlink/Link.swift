@@ -1,6 +1,6 @@
+import CShims
 // A network interface as rtnetlink describes it (linux/if_link.h).
 package import MirrorProgram
-import CShims
 
 /// One interface of this network namespace.
 package struct Link: Hashable {
@@ -14,7 +14,6 @@ package struct Link: Hashable {
     package var hasCarrier = true
     /// ARPHRD_ETHER for everything that has Ethernet frames.
     package var hardwareType: UInt16 = 0
-    package var receiveQueues = 1
     package var transmitQueues = 1
 
     package var isUp: Bool { flags & UInt32(HS_IFF_UP) != 0 }
@@ -45,8 +44,9 @@ package struct Link: Hashable {
         flags = message.payload.number(at: 8, as: UInt32.self)
         mac = attributes[Int(IFLA_ADDRESS)].flatMap { $0.count == 6 ? MACAddress(octets: $0) : nil }
         if let carrier = attributes[Int(IFLA_CARRIER)] { hasCarrier = carrier.number(at: 0, as: UInt8.self) != 0 }
-        if let queues = attributes[Int(IFLA_NUM_RX_QUEUES)] { receiveQueues = Int(queues.number(at: 0, as: UInt32.self)) }
-        if let queues = attributes[Int(IFLA_NUM_TX_QUEUES)] { transmitQueues = Int(queues.number(at: 0, as: UInt32.self)) }
+        if let queues = attributes[Int(IFLA_NUM_TX_QUEUES)] {
+            transmitQueues = Int(queues.number(at: 0, as: UInt32.self))
+        }
         if let info = attributes[Int(IFLA_LINKINFO)] {
             kind = NetlinkMessage.attributes(info)[Int(IFLA_INFO_KIND)]?.text ?? ""
         }

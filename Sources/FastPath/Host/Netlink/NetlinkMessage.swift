@@ -86,7 +86,7 @@ extension ArraySlice<UInt8> {
     var text: String { String(decoding: prefix { $0 != 0 }, as: UTF8.self) }
 }
 
-extension Array<UInt8> {
+extension [UInt8] {
     fileprivate mutating func set<Value: FixedWidthInteger>(_ value: Value, at offset: Int) {
         withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: offset, as: Value.self) }
     }

@@ -29,7 +29,9 @@ package struct NextHopResolver {
             NextHopFailure(drop, reason, interface: link.index, source: route.source, isError: isError)
         }
         guard link.isEthernet, let sourceMAC = link.mac else {
-            throw failure(.uplinkDown, "\(link.name) toward \(remote) is not an Ethernet interface; route the remote through one", true)
+            throw failure(
+                .uplinkDown, "\(link.name) toward \(remote) is not an Ethernet interface; route the remote through one",
+                true)
         }
         if !link.isUp { throw failure(.uplinkDown, "\(link.name) toward \(remote) is down", false) }
         if !link.hasCarrier { throw failure(.uplinkDown, "\(link.name) toward \(remote) has no carrier", false) }
@@ -74,19 +76,23 @@ package struct NextHopResolver {
         case Int(RTN_UNICAST): break
         case Int(RTN_LOCAL):
             throw NextHopFailure(
-                .noRoute, "\(remote) is an address of this host; name the monitor's interface as the destination instead",
+                .noRoute,
+                "\(remote) is an address of this host; name the monitor's interface as the destination instead",
                 isError: true)
         case Int(RTN_BROADCAST), Int(RTN_MULTICAST):
             throw NextHopFailure(.noRoute, "\(remote) is a broadcast or multicast address here", isError: true)
         default: throw NextHopFailure(.noRoute, "the route to \(remote) discards packets (type \(type))")
         }
         if attributes[Int(RTA_ENCAP.rawValue)] != nil {
-            throw NextHopFailure(.noRoute, "the route to \(remote) has an encapsulation of its own; use a plain one", isError: true)
+            throw NextHopFailure(
+                .noRoute, "the route to \(remote) has an encapsulation of its own; use a plain one", isError: true)
         }
         if attributes[Int(RTA_VIA.rawValue)] != nil {
-            throw NextHopFailure(.noRoute, "the route to \(remote) has an IPv6 gateway; use an IPv4 one", isError: true)
+            throw NextHopFailure(
+                .noRoute, "the route to \(remote) has an IPv6 gateway; use an IPv4 one", isError: true)
         }
-        guard let interface = attributes[Int(RTA_OIF.rawValue)], let source = attributes[Int(RTA_PREFSRC.rawValue)].flatMap(address)
+        guard let interface = attributes[Int(RTA_OIF.rawValue)],
+            let source = attributes[Int(RTA_PREFSRC.rawValue)].flatMap(address)
         else { throw NextHopFailure(.noRoute, "the route to \(remote) names no interface or source address") }
         let metrics = attributes[Int(RTA_METRICS.rawValue)].map(NetlinkMessage.attributes) ?? [:]
         return Route(

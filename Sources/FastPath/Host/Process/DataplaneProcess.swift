@@ -11,7 +11,7 @@ package struct DataplaneProcess {
     package var stateDirectory: String
     /// Runs this file instead of the last program.
     package var programFile: String?
-    /// Wait for the state directory's lock instead of refusing.
+    /// Stand by until nobody has the state directory's lock, instead of refusing.
     package var waits: Bool
 
     package init(stateDirectory: String, programFile: String?, waits: Bool) {
@@ -27,16 +27,20 @@ package struct DataplaneProcess {
         let capabilities = try Capabilities()
         try capabilities.check()
         let program = try programFile.map { file throws(HostError) in try Self.read(file) }
+        // One that stands by does the longest part of starting before it waits.
+        let capture = waits ? try CaptureProgram.best() : nil
         let directory = try StateDirectory(stateDirectory, waiting: waits)
         signal(SIGPIPE, SIG_IGN)
         let signals = try SignalDescriptor([SIGTERM, SIGINT])
         let loop = try EventLoop()
         let dataplane = try Dataplane(
-            loop, logger: logger, hookKind: try Self.hookKind(), first: program ?? Self.last(directory, logger))
+            loop, logger: logger, capture: capture, hookKind: try Self.hookKind(),
+            first: program ?? Self.last(directory, logger))
         Priority.set(Priority.normal)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")
         if !dataplane.capture.readsKernelFields {
-            logger.notice("the kernel's checksum and GSO fields cannot be read (CAP_PERFMON, Linux 6.2): judging by the frames")
+            logger.notice(
+                "checksum and GSO fields of the kernel cannot be read (CAP_PERFMON, Linux 6.2): judging by the frames")
         }
         let service = ControlService(dataplane, directory, logger)
         let socket = try ControlSocket(loop, path: directory.socketPath) { service.answer($0) }

@@ -16,13 +16,17 @@ package final class SignalDescriptor {
         descriptor = try Descriptor("cannot follow signals") { signalfd(-1, &set, Int32(SFD_CLOEXEC)) }
     }
 
-    /// The next signal; waits for one.
-    package func next() throws(HostError) -> Int32 {
+    /// Waits for the next signal; nil when none came before the deadline.
+    package func next(before deadline: ContinuousClock.Instant? = nil) throws(HostError) -> Int32? {
+        var waiting = pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0)
+        let left = deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)).components }
+        let milliseconds = left.map { Int32($0.seconds * 1000 + $0.attoseconds / 1_000_000_000_000_000 + 1) } ?? -1
+        let ready = poll(&waiting, 1, milliseconds)
+        if ready < 0, errno != EINTR { throw .system("cannot wait for signals") }
+        if ready <= 0 { return nil }
         var info = signalfd_siginfo()
         let size = MemoryLayout<signalfd_siginfo>.size
-        while read(descriptor.raw, &info, size) != size {
-            if errno != EINTR { throw .system("cannot read signals") }
-        }
+        if read(descriptor.raw, &info, size) != size { throw .system("cannot read signals") }
         return Int32(info.ssi_signo)
     }
 }

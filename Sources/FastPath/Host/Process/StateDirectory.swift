@@ -30,7 +30,7 @@ package final class StateDirectory {
         let descriptor = try Descriptor("cannot open \(file)") { open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o640) }
         do throws(HostError) {
             try check("cannot lock \(file)") { flock(descriptor.raw, LOCK_EX | (waiting ? 0 : LOCK_NB)) }
-        } catch where error.code == EWOULDBLOCK {
+        } catch  where error.code == EWOULDBLOCK {
             let pid = (try? readText(file))?.filter(\.isNumber) ?? ""
             throw HostError("\(holder)\(pid.isEmpty ? "" : " (pid \(pid))") \(why)", code: error.code)
         }
@@ -44,7 +44,7 @@ package final class StateDirectory {
     package func lastProgram() throws(HostError) -> [UInt8]? {
         do throws(HostError) {
             return try readBytes(programPath)
-        } catch where error.code == ENOENT {
+        } catch  where error.code == ENOENT {
             return nil
         }
     }

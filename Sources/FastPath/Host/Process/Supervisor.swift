@@ -1,17 +1,28 @@
-// Keeps one dataplane running: starts it, and starts it again at once when it dies of a signal. It touches neither
-// kernel objects nor frames, so that it has nothing to die of itself.
+// Keeps one dataplane running. Two children: one works, the other has loaded its BPF programs and stands by at the
+// state directory's lock, which the kernel hands to it the moment the first one dies. So the supervisor is not on the
+// way of a restart at all; it touches neither kernel objects nor frames, and has nothing to die of itself.
+//
+// Why a stand-by: starting the process and having libbpf read the kernel's type information takes 60 to 150 ms on a
+// busy machine, of the 250 ms after which copies are to flow again.
 import CShims
 import Glibc
 package import Logging
 
 /// `heliostat-dataplane --supervise`.
-package struct Supervisor {
+package final class Supervisor {
     private let arguments: [String]
     private let lock: Descriptor
     private let logger: Logger
+    private let signals: SignalDescriptor
+    /// When each child was started.
+    private var children: [pid_t: ContinuousClock.Instant] = [:]
+    private var backOff = BackOff()
+    /// When the next child is to be started, if one is missing.
+    private var startAt: ContinuousClock.Instant = .now
+    /// Set once it is to end: the exit status.
+    private var status: Int32?
 
-    /// - Parameter arguments: of the dataplane; it waits for the directory's lock, so that one that goes on without
-    ///   its supervisor is taken over when it ends.
+    /// - Parameter arguments: of the dataplane; they make it wait for the directory's lock.
     package init(stateDirectory: String, arguments: [String], logger: Logger) throws(HostError) {
         try StateDirectory.make(stateDirectory)
         lock = try StateDirectory.lock(
@@ -19,27 +30,28 @@ package struct Supervisor {
             "keeps a dataplane on \(stateDirectory); stop it first")
         self.arguments = arguments
         self.logger = logger
+        Priority.set(Priority.start)
+        signals = try SignalDescriptor([SIGTERM, SIGINT, SIGCHLD])
     }
 
-    /// - Returns: the exit status of the last dataplane.
+    /// Runs until SIGTERM or SIGINT, or until a dataplane ends by itself.
+    ///
+    /// - Returns: the exit status.
     package func run() throws(HostError) -> Int32 {
-        Priority.set(Priority.start)
-        let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGCHLD])
-        var backOff = BackOff()
         while true {
-            let started = ContinuousClock.now
-            let child = try start()
-            let ended = try wait(for: child, signals)
-            if let status = ended.exit { return status }
-            if ended.wasAsked { return 128 + ended.signal }
-            let delay = backOff.delay(afterLifeOf: started.duration(to: .now))
-            logger.error(
-                "the dataplane (pid \(child)) died of signal \(ended.signal); starting it again\(delay == .zero ? "" : " in \(delay)")")
-            if delay > .zero, try pause(delay, signals) { return 0 }
+            if let status, children.isEmpty { return status }
+            if status == nil, children.count < 2, startAt <= .now {
+                children[try start()] = .now
+                continue
+            }
+            guard let signal = try signals.next(before: status == nil && children.count < 2 ? startAt : nil) else {
+                continue
+            }
+            if signal == SIGCHLD { reap() } else { end(0, by: signal) }
         }
     }
 
-    /// How long to wait before the next start: not at all, unless it keeps dying at once.
+    /// How long to wait before the next start: not at all, unless they keep dying at once.
     package struct BackOff {
         private var quickDeaths = 0
 
@@ -50,6 +62,30 @@ package struct Supervisor {
             if quickDeaths < 4 { return .zero }
             return .milliseconds(min(5000, 100 << min(quickDeaths - 4, 6)))
         }
+    }
+
+    private func reap() {
+        var ended: Int32 = 0
+        while true {
+            let child = waitpid(-1, &ended, WNOHANG)
+            guard child > 0, let started = children.removeValue(forKey: child) else { return }
+            if status != nil { continue }
+            let signal = ended & 0x7F
+            if signal == 0 {
+                end(ended >> 8 & 0xFF, by: SIGTERM)
+                continue
+            }
+            let delay = backOff.delay(afterLifeOf: started.duration(to: .now))
+            startAt = .now.advanced(by: delay)
+            logger.error(
+                "a dataplane (pid \(child)) died of signal \(signal); starting another\(delay == .zero ? "" : " in \(delay)")"
+            )
+        }
+    }
+
+    private func end(_ status: Int32, by signal: Int32) {
+        self.status = self.status ?? status
+        for child in children.keys { kill(child, signal) }
     }
 
     private func start() throws(HostError) -> pid_t {
@@ -66,36 +102,5 @@ package struct Supervisor {
         let result = posix_spawn(&child, "/proc/self/exe", nil, &attributes, &words, environ)
         if result != 0 { throw .system("cannot start the dataplane", result) }
         return child
-    }
-
-    private struct End {
-        var exit: Int32?
-        var signal: Int32 = 0
-        var wasAsked = false
-    }
-
-    /// Waits for the child's end and passes on what asks for it.
-    private func wait(for child: pid_t, _ signals: SignalDescriptor) throws(HostError) -> End {
-        var wasAsked = false
-        while true {
-            let signal = try signals.next()
-            if signal != SIGCHLD {
-                wasAsked = true
-                kill(child, signal)
-                continue
-            }
-            var status: Int32 = 0
-            guard waitpid(child, &status, WNOHANG) == child else { continue }
-            let signalNumber = status & 0x7F
-            return signalNumber == 0
-                ? End(exit: status >> 8 & 0xFF) : End(signal: signalNumber, wasAsked: wasAsked)
-        }
-    }
-
-    /// - Returns: whether somebody asked for the end meanwhile.
-    private func pause(_ delay: Duration, _ signals: SignalDescriptor) throws(HostError) -> Bool {
-        var waiting = pollfd(fd: signals.raw, events: Int16(POLLIN), revents: 0)
-        let milliseconds = Int32(delay.components.seconds * 1000 + delay.components.attoseconds / 1_000_000_000_000_000)
-        return poll(&waiting, 1, milliseconds) > 0 ? try signals.next() != SIGCHLD : false
     }
 }

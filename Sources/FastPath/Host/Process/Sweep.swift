@@ -10,7 +10,9 @@ package enum Sweep {
     package static func run(_ links: LinkTable) -> [String] {
         links.byIndex.values.sorted { $0.index < $1.index }.filter { link in
             [true, false].map { ingress in
-                guard let program = Clsact.programID(link.index, ingress: ingress), isCapture(program) else { return false }
+                guard let program = Clsact.programID(link.index, ingress: ingress), isCapture(program) else {
+                    return false
+                }
                 Clsact.detach(link.index, ingress: ingress)
                 return true
             }.contains(true)
