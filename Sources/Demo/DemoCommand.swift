@@ -10,8 +10,8 @@ public struct DemoCommand: AsyncParsableCommand {
         abstract: "Tap a pair of hosts that talk, and count what a monitor receives.",
         discussion: """
             Makes network namespaces (two hosts that talk through a third, and monitors behind the kernel's own vxlan
-            device), starts the real processes on a temporary state directory, creates taps with the commands that it prints,
-            runs numbered traffic, and compares what arrived with what was sent. Exit status 0 only if all agree.
+            device), starts the real processes on a temporary state directory, creates taps with the commands that it
+            prints, runs numbered traffic, and compares what arrived with what was sent. Exit status 0 only if all agree.
             Needs root. No interface that exists already is touched.
             """)
 

@@ -1,4 +1,5 @@
-// Promise: an uplink in trouble (no neighbour, down, too small) costs copies, each counted with its reason, and never an original.
+// Promise: an uplink in trouble (no neighbour, down, too small) costs copies, each counted with its reason, and never
+// an original.
 import Lab
 import MirrorProgram
 import Synchronization
