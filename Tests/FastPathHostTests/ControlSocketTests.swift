@@ -84,7 +84,7 @@ import Testing
             let block = [UInt8](repeating: 97, count: 1 << 20)
             var sent = 0
             for _ in 0..<2000 where sent < ControlSocket.longestLine + (1 << 20) {
-                let count = write(client, block, block.count)
+                let count = send(client, block, block.count, Int32(MSG_NOSIGNAL))
                 if count > 0 { sent += count }
                 if count < 0 && errno != EAGAIN { break }
                 try loop.turn(atMost: .zero)
