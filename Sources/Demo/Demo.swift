@@ -184,8 +184,8 @@ final class Demo {
     private func ledger(_ tap: Tap, _ port: String, of namespace: Namespace, _ report: ReceiveReport) throws -> Ledger {
         let carried = try namespace.counters(of: port) - tap.portBefore
         let monitor = try tap.monitor.counters(of: TappedPair.vxlan) - tap.before
-        // A span port has IN only: what its feeder sent. The feeder's device hands its frames to an XDP program, and like the
-        // vxlan device it then counts bytes behind the Ethernet header of 14.
+        // A span port has IN only: what its feeder sent. The feeder's device hands its frames to an XDP program, and
+        // like the vxlan device it then counts bytes behind the Ethernet header of 14.
         let isSpan = namespace === lab.feeder
         let frames = carried.sentFrames + (isSpan ? 0 : carried.receivedFrames)
         let bytes = carried.sentBytes + (isSpan ? 14 * carried.sentFrames : carried.receivedBytes)

@@ -10,8 +10,8 @@ public struct DemoCommand: AsyncParsableCommand {
         abstract: "Tap a pair of hosts that talk, and count what a monitor receives.",
         discussion: """
             Makes network namespaces (two hosts that talk through a third, and monitors behind the kernel's own vxlan
-            device), starts the real processes on a temporary state directory, creates taps with the commands that it prints,
-            runs numbered traffic, and compares what arrived with what was sent. Exit status 0 only if all agree.
+            device), starts the real processes on a temporary state directory, creates taps with the commands that it
+            prints, runs numbered traffic, and compares what arrived with what was sent. Exit status 0 only if all agree.
             Needs root. No interface that exists already is touched.
             """)
 
@@ -34,6 +34,8 @@ public struct DemoCommand: AsyncParsableCommand {
             defer { demo.delete() }
             guard try demo.run() else { throw ExitCode.failure }
         } catch let error as LabError {
+            // Taken away under our feet: the signal's own end is on its way.
+            while Interruption.isUnderWay { try await Task.sleep(for: .seconds(1)) }
             FileHandle.standardError.write(Data("heliostat demo: \(error)\n".utf8))
             throw ExitCode.failure
         }

@@ -12,8 +12,8 @@ public final class ChildProcess: Sendable {
     public let command: String
     private let output: Int32
     private let errors: Int32
-    private let state = Mutex<Int32?>(nil)
-    private let undo = Mutex<Int>(0)
+    private let end: End
+    private let undo: Int
 
     /// Starts a process.
     ///
@@ -46,14 +46,24 @@ public final class ChildProcess: Sendable {
         let argv = arguments.map { strdup($0) } + [nil]
         let envp = merged.map { strdup("\($0)=\($1)") } + [nil]
         defer { (argv + envp).forEach { free($0) } }
-        var pid: pid_t = 0
-        let result = posix_spawn(&pid, path, &actions, &attributes, argv, envp)
-        guard result == 0 else { throw LabError("cannot start '\(command)': \(String(cString: strerror(result)))") }
-        self.pid = pid
-        let id = Teardown.register { [self] in
-            kill(); wait(seconds: 5)
+        let end = End()
+        let words = arguments
+        (pid, undo) = try Teardown.register { () throws(LabError) in
+            var pid: pid_t = 0
+            let result = posix_spawn(&pid, path, &actions, &attributes, argv, envp)
+            guard result == 0 else {
+                throw LabError("cannot start '\(words[0])': \(String(cString: strerror(result)))")
+            }
+            let child = pid
+            return (
+                child,
+                {
+                    end.kill(child, SIGKILL)
+                    poll(seconds: 5) { end.status(child) != nil }
+                }
+            )
         }
-        undo.withLock { $0 = id }
+        self.end = end
     }
 
     deinit {
@@ -88,20 +98,13 @@ public final class ChildProcess: Sendable {
     }
 
     /// Sends a signal, unless the process has ended.
-    public func kill(_ number: Int32 = SIGKILL) {
-        state.withLock { if $0 == nil { Glibc.kill(pid, number) } }
-    }
+    public func kill(_ number: Int32 = SIGKILL) { end.kill(pid, number) }
 
     /// Exit status, or 128 + signal number, or nil while it runs.
     public var exitStatus: Int32? {
-        state.withLock { status in
-            if status != nil { return status }
-            var raw: Int32 = 0
-            guard waitpid(pid, &raw, WNOHANG) == pid else { return nil }
-            status = raw & 0x7F == 0 ? raw >> 8 & 0xFF : 128 + raw & 0x7F
-            Teardown.forget(undo.withLock { $0 })
-            return status
-        }
+        let status = end.status(pid)
+        if status != nil { Teardown.forget(undo) }
+        return status
     }
 
     /// Waits for the end of the process.
@@ -145,5 +148,24 @@ public final class ChildProcess: Sendable {
             throw LabError("'\(child.command)' failed with status \(status): \(said)\(asked)")
         }
         return child.standardOutput
+    }
+}
+
+/// The end of a child, asked for by whoever comes first: its pid is its own until somebody has waited for it.
+private final class End: Sendable {
+    private let known = Mutex<Int32?>(nil)
+
+    func kill(_ pid: pid_t, _ number: Int32) {
+        known.withLock { if $0 == nil { Glibc.kill(pid, number) } }
+    }
+
+    func status(_ pid: pid_t) -> Int32? {
+        known.withLock { status in
+            if status != nil { return status }
+            var raw: Int32 = 0
+            guard waitpid(pid, &raw, WNOHANG) == pid else { return nil }
+            status = raw & 0x7F == 0 ? raw >> 8 & 0xFF : 128 + raw & 0x7F
+            return status
+        }
     }
 }

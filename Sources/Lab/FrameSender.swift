@@ -17,7 +17,7 @@ public final class FrameSender: Sendable {
     /// - Parameters:
     ///   - rate: frames a second; what is late is sent at once, at most 64 frames in a row.
     ///   - count: number of frames; nil sends until `stop()`.
-    ///   - moveEvery: number of frames after which the thread moves to the next CPU; nil stays where the kernel puts it.
+    ///   - moveEvery: number of frames after which the thread moves to the next CPU; nil leaves that to the kernel.
     public init(
         _ stream: FrameStream, in namespace: Namespace, interface: String, rate: Double, count: UInt64? = nil,
         moveEvery: UInt64? = nil

@@ -4,8 +4,8 @@ import Glibc
 
 /// A stream of numbered frames whose every byte follows from the stream, the sequence number and the time of sending.
 ///
-/// A frame is Ethernet, VLAN tags, headers of `content`, then a label of 28 bytes (magic, stream id, sequence number, time,
-/// check word) and pseudo-random bytes to its length. A stream with frames too short for the label has none: its
+/// A frame is Ethernet, VLAN tags, headers of `content`, then a label of 28 bytes (magic, stream id, sequence number,
+/// time, check word) and pseudo-random bytes to its length. A stream with frames too short for the label has none: its
 /// frames carry stream and number in the source address, 06:ss:nn:nn:nn:nn.
 public struct FrameStream: Sendable, Hashable {
     /// What follows the Ethernet header and the tags. IP checksums and UDP and TCP checksums are complete and right.

@@ -26,7 +26,7 @@ public final class Namespace: Sendable {
         let number = Self.counter.wrappingAdd(1, ordering: .relaxed).newValue
         let name = "\(Self.prefix)\(getpid())-\(number)-\(label)"
         self.name = name
-        undo = Teardown.register { Self.remove(name) }
+        (_, undo) = try Teardown.register { () throws(LabError) in ((), { Self.remove(name) }) }
         try ChildProcess.run(["ip", "netns", "add", name])
         try ip("link set lo up")
         // Without IPv6 of its own the kernel sends no duplicate address detection, router solicitation or MLD report;

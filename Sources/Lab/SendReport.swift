@@ -7,8 +7,8 @@ public struct SendReport: Sendable, Hashable {
     public var bytes: UInt64 = 0
     /// Sequence numbers begin at 0; those below this one were handed to the kernel.
     public var nextSequence: UInt64 = 0
-    /// Sequence numbers the device refused for want of room. They are not in `frames` and are not sent again, since a frame
-    /// may be refused behind the hook that captures it.
+    /// Sequence numbers the device refused for want of room. They are not in `frames` and are not sent again, since a
+    /// frame may be refused behind the hook that captures it.
     public var refused: [UInt64] = []
     /// When the first and the last frame were sent, nanoseconds since 1970-01-01 UTC.
     public var began: UInt64 = 0

@@ -12,7 +12,7 @@ import Foundation
 /// ```
 ///
 /// `port-a` is the port that is tapped: OUT is what a sends (its ingress), IN what a receives (its egress). `span0`
-/// receives what the feeder sends, as from a switch's SPAN port. The monitors' `vxlan0` is the kernel's own decapsulator.
+/// receives what the feeder sends, as from a switch's SPAN port. `vxlan0` is the kernel's own decapsulator.
 public final class TappedPair: Sendable {
     /// What varies between labs.
     public struct Options: Sendable {

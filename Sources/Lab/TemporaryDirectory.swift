@@ -12,11 +12,15 @@ public final class TemporaryDirectory: Sendable {
     public init() throws {
         let number = Self.counter.wrappingAdd(1, ordering: .relaxed).newValue
         let path = NSTemporaryDirectory() + "hs-lab-\(getpid())-\(number)"
-        try? FileManager.default.removeItem(atPath: path)
-        try FileManager.default.createDirectory(
-            atPath: path, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o755])
+        (_, undo) = try Teardown.register { () throws(LabError) in
+            // What a process with the same number has left.
+            try? FileManager.default.removeItem(atPath: path)
+            guard mkdir(path, 0o755) == 0, chmod(path, 0o755) == 0 else {
+                throw LabError(errno: "cannot make '\(path)'")
+            }
+            return ((), { try? FileManager.default.removeItem(atPath: path) })
+        }
         self.path = path
-        undo = Teardown.register { try? FileManager.default.removeItem(atPath: path) }
     }
 
     /// Deletes the directory with all that is in it.

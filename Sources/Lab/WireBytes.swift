@@ -1,5 +1,5 @@
-// Numbers in network order, and the Internet checksum, for the lab's own frames. Written apart from the dataplane's code on
-// purpose: a witness that shares code with what it witnesses sees nothing.
+// Numbers in network order, and the Internet checksum, for the lab's own frames. Written apart from the dataplane's
+// code on purpose: a witness that shares code with what it witnesses sees nothing.
 
 extension UnsafeMutableRawBufferPointer {
     func write16(_ value: UInt16, at offset: Int) {

@@ -67,10 +67,10 @@ import Testing
     }
 
     @Test func sharesTheRingBudget() {
-        #expect(CaptureRingSet.size(cpus: 1) == 32 << 20)
-        #expect(CaptureRingSet.size(cpus: 2) == 32 << 20)
-        #expect(CaptureRingSet.size(cpus: 6) == 8 << 20)
-        #expect(CaptureRingSet.size(cpus: 256) == 4 << 20)
+        #expect(CaptureRingSet.size(cpus: 1) == 16 << 20)
+        #expect(CaptureRingSet.size(cpus: 2) == 16 << 20)
+        #expect(CaptureRingSet.size(cpus: 6) == 4 << 20)
+        #expect(CaptureRingSet.size(cpus: 256) == 2 << 20)
         #expect(CaptureRingSet.cpus(in: "0-2,8\n") == [0, 1, 2, 8])
         #expect(CaptureRingSet.cpus(in: "0\n") == [0])
     }

@@ -17,7 +17,8 @@ struct XSKSocketTests {
             defer { munmap(memory, bytes) }
             let area = XSKSocket.Area(base: memory, bytes: bytes, chunkSize: 4096)
             let sender = Int32(if_nametoindex("v0")), receiver = Int32(if_nametoindex("v1"))
-            let steer = try SteerProgram()
+            let capture = try CaptureProgram.best()
+            let steer = try SteerProgram(ownTunnels: capture.ownTunnelsMap)
             try steer.attach(interface: receiver, name: "v1")
             let chunks = (0..<64).map { UInt64($0) * 4096 }
             let span = try XSKSocket.open(

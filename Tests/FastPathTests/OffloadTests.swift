@@ -78,9 +78,11 @@ import Testing
         #expect(destination.offered == 3 && destination.frames == 3 && tap.bytes == UInt64(sent.reduce(0) { $0 + $1.count }))
     }
 
-    @Test func fixedIdentificationsStayFixed() {
+    /// SKB_GSO_TCP_FIXEDID was bit 3 until 6.17 and is bit 30 since.
+    @Test(arguments: [1 << 3, 1 << 30] as [UInt32])
+    func fixedIdentificationsStayFixed(bit: UInt32) {
         let sent = mirrored(Frames.tcp4(payload: Frames.payload(2000), identification: 77)) {
-            ($0.gso_size, $0.gso_segments, $0.gso_type) = (1000, 2, 1 | 1 << 3)
+            ($0.gso_size, $0.gso_segments, $0.gso_type) = (1000, 2, 1 | bit)
         }
         #expect(sent.map { $0.big16(18) } == [77, 77])
     }
@@ -105,6 +107,18 @@ import Testing
         }
         #expect(sent.map(\.count) == [1464, 1464, 134])
         #expect(destination.truncated == 2 && sent[0].big16(16) == 1500, "the inner lengths are the wire's")
+    }
+
+    @Test func aSuperFrameOfHeadersOnlyIsCounted() {
+        let sent = mirrored(Frames.tcp4(payload: [])) { ($0.gso_size, $0.gso_segments, $0.gso_type) = (1, 1, 1) }
+        #expect(sent.isEmpty && destination.offered == 1 && destination.drops(.malformed) == 1)
+    }
+
+    @Test func aSuperFrameOfTooManySegmentsIsCounted() {
+        let sent = mirrored(Frames.tcp4(payload: Frames.payload(3000))) {
+            ($0.gso_size, $0.gso_segments, $0.gso_type) = (1, 3000, 1)
+        }
+        #expect(sent.isEmpty && destination.drops(.unsegmentable) == 3000)
     }
 
     @Test func whatCannotBeSegmentedIsCounted() {

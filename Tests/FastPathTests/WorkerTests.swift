@@ -138,7 +138,7 @@ import Testing
     }
 
     @Test func aFullRingAndEmptyUMEMAreCountedAndNothingLeaks() {
-        let rig = Rig(chunks: 8)
+        let rig = Rig(chunks: 16)
         let small = FakeUplink(number: 1, size: 4)
         _ = rig.publish(oneTap(), [plan(uplink: small)], [small])
         for _ in 0..<6 { rig.rings[0].push(record(length: 14), Frames.macs + [0, 0]) }
@@ -147,12 +147,19 @@ import Testing
         #expect(rig.worker.census().transmit == 4)
         #expect(small.sent(rig.area).count == 4)
         rig.run()
-        #expect(rig.worker.census().free == 8)
-        let wide = FakeUplink(number: 2)
-        _ = rig.publish(oneTap(), [plan(uplink: wide)], [small, wide])
-        for _ in 0..<9 { rig.rings[0].push(record(length: 14), Frames.macs + [0, 0]) }
+        #expect(rig.worker.census().free == 16)
+        _ = rig.publish(oneTap(), [plan()], [uplink], wanted: 14)
+        for _ in 0..<3 { rig.rings[0].push(record(length: 14), Frames.macs + [0, 0]) }
         rig.run()
-        #expect(destination.frames == 12 && destination.drops(.umemExhausted) == 1)
+        #expect(destination.frames == 6 && destination.drops(.umemExhausted) == 1 && destination.offered == 9)
+    }
+
+    @Test func anUplinkThatIsStuckLeavesTheOthersTheirChunks() {
+        let rig = Rig(chunks: 64)
+        _ = rig.publish(oneTap(), [plan()], [uplink])
+        for _ in 0..<40 { rig.rings[0].push(record(length: 14), Frames.macs + [0, 0]) }
+        rig.run()
+        #expect(destination.frames == 16 && destination.drops(.txRingFull) == 24)
     }
 
     @Test func chunksChangeHandsWithATable() {

@@ -132,7 +132,8 @@ private func frames(_ stream: FrameStream, _ sequences: [UInt64]) -> [[UInt8]] {
         #expect(try receiver.stop().otherFrames == 0)
     }
 
-    /// The independent decapsulator works without Heliostat: a VXLAN frame made by hand arrives behind it, byte for byte.
+    /// The independent decapsulator works without Heliostat: a VXLAN frame made by hand arrives behind it, byte for
+    /// byte.
     @Test func theKernelTakesOffAHandMadeVXLANHeader() throws {
         try TappedPair.with { lab in
             let stream = try FrameStream(id: 2, from: TappedPair.macOfA, to: TappedPair.macOfB, lengths: [60 + 40])
@@ -162,7 +163,8 @@ private func frames(_ stream: FrameStream, _ sequences: [UInt64]) -> [[UInt8]] {
         }
     }
 
-    /// The judge of TCP streams accepts a wire's stream and sees super-frames and checksums left to hardware for what they are.
+    /// The judge of TCP streams accepts a wire's stream and sees super-frames and checksums left to hardware for what
+    /// they are.
     @Test(arguments: [false, true]) func tcpWitnessKnowsWireFrames(offloads: Bool) throws {
         let wire = try Wire()
         try wire.left.ip("address add 10.0.0.1/24 dev eth0")

@@ -93,7 +93,7 @@ final class Mirror {
 
     /// Statistics once no copy is on its way any more, with the ledger's laws checked.
     ///
-    /// - Parameter offered: (frame, destination) pairs that each destination must have been offered, where that is known.
+    /// - Parameter offered: (frame, destination) pairs that each destination must have been offered, where known.
     @discardableResult
     func ledger(offered: [String: UInt64] = [:], location: SourceLocation = #_sourceLocation) throws
         -> DataplaneStatistics

@@ -1,5 +1,6 @@
-// Promise: nothing vanishes. Offered = handed on + drops by reason; handed on = what the kernel's device received; the UMEM's
-// chunks are all somewhere; under overload and while the dataplane is stopped too, and no original is lost by it.
+// Promise: nothing vanishes. Offered = handed on + drops by reason; handed on = what the kernel's device received;
+// the UMEM's chunks are all somewhere; under overload and while the dataplane is stopped too, and no original is lost
+// by it.
 import Glibc
 import Lab
 import MirrorProgram
@@ -55,8 +56,8 @@ extension Promises {
                 let ledger = try #require(statistics.destinations.first)
                 #expect(ledger.offered >= sent.frames)
                 let received = try mirror.lab.monitor.counters(of: TappedPair.vxlan) - before
-                // Full backlogs are the kernel's to name: in front of the underlay a frame has not reached the vxlan device
-                // yet; one that is dropped behind it was counted as received.
+                // Full backlogs are the kernel's to name: in front of the underlay a frame has not reached the vxlan
+                // device yet; one that is dropped behind it was counted as received.
                 let underlay = try mirror.lab.monitor.counters(of: TappedPair.underlay)
                 #expect(ledger.frames == received.receivedFrames + underlay.receiveDropped, "\(received) \(underlay)")
             }
@@ -84,7 +85,11 @@ extension Promises {
                 let ledger = try #require(try mirror.ledger(offered: [Mirror.monitor: sent.frames]).destinations.first)
                 let report = copies.settle()
                 #expect(report.missed == 0)
-                #expect(report.frames == ledger.frames)
+                // What waited in the ring comes in one burst, which can be too much for the monitor's own kernel.
+                let underlay = try mirror.lab.monitor.counters(of: TappedPair.underlay)
+                let vxlan = try mirror.lab.monitor.counters(of: TappedPair.vxlan)
+                #expect(ledger.frames == vxlan.receivedFrames + underlay.receiveDropped, "\(vxlan) \(underlay)")
+                #expect(report.frames == vxlan.receivedFrames - vxlan.receiveDropped, "\(vxlan)")
                 #expect(report.streams[0].differing == 0)
                 #expect(report.streams[0].reordered == 0)
                 #expect(report.streams[0].contains(sent.nextSequence - 1), "copies go on after SIGCONT")

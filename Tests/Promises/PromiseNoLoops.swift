@@ -33,7 +33,8 @@ extension Promises {
             }
         }
 
-        /// The tunnel's frames made by the kernel's own vxlan device meet the capture hook, as ours would on a shared path.
+        /// The tunnel's frames made by the kernel's own vxlan device meet the capture hook, as ours would on a shared
+        /// path.
         @Test func ourTupleFromAnotherSender() throws {
             var program = Mirror.program()
             program.ports = [.init(id: Mirror.port, interface: TappedPair.uplink, side: .`self`)]

@@ -1,4 +1,5 @@
-// Promise: copies arrive in the order of the originals, per flow and across directions, while the sender moves between CPUs.
+// Promise: copies arrive in the order of the originals, per flow and across directions, while the sender moves
+// between CPUs.
 import Lab
 import MirrorProgram
 import Synchronization

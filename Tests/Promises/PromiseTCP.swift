@@ -1,4 +1,5 @@
-// Promise: a TCP stream with offloads on is mirrored as it looks on a wire: segments that fit, checksums complete, no hole.
+// Promise: a TCP stream with offloads on is mirrored as it looks on a wire: segments that fit, checksums complete, no
+// hole.
 import Lab
 import MirrorProgram
 import Testing

@@ -1,4 +1,5 @@
-// Promise: an uplink in trouble (no neighbour, down, too small) costs copies, each counted with its reason, and never an original.
+// Promise: an uplink in trouble (no neighbour, down, too small) costs copies, each counted with its reason, and never
+// an original.
 import Lab
 import MirrorProgram
 import Synchronization
@@ -13,7 +14,8 @@ extension Promises {
             let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 10_000, count: 10_000).wait()
             receiver.wait(seconds: 5) { $0.frames >= sent.frames }
             try receiver.stop().streams[0].expectWhole(sent, "originals")
-            #expect(sent.rate > 9_000, "the sender was slowed to \(Int(sent.rate)) frames/s")
+            // A sender that waits for a copy would be slower by far than a busy machine makes it.
+            #expect(sent.rate > 5_000, "the sender was slowed to \(Int(sent.rate)) frames/s")
             return sent
         }
 

@@ -2,15 +2,14 @@
    the port's ingress and egress. After it: CaptureRings.swift, which reads the rings through mmap.
    The original is never touched and never waits: no room in the ring is a count, nothing else. */
 #include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/udp.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "record.h"
+
+#define LOAD_BYTES bpf_skb_load_bytes
+#include "own.h"
 
 /* TCX_NEXT (linux/bpf.h since 6.6), which clsact reads as TC_ACT_UNSPEC: other people's programs decide. */
 #define NEXT -1
@@ -49,58 +48,6 @@ struct {
     __type(key, __u32);
     __type(value, __u64);
 } need_wakeup SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 16384);
-    __type(key, struct hs_tunnel_key);
-    __type(value, __u32);
-} own_tunnels SEC(".maps");
-
-struct vlan_tag {
-    __be16 tci;
-    __be16 protocol;
-};
-
-struct outer {
-    struct iphdr ip;
-    struct udphdr udp;
-    __be32 vxlan_flags;
-    __be32 vxlan_id;
-};
-
-/* Whether the frame is a copy that Heliostat sends: same-host copies by mark, tunnelled ones by outer tuple. */
-static __always_inline int is_own(struct __sk_buff *skb)
-{
-    struct outer outer;
-    struct hs_tunnel_key key = {};
-    struct vlan_tag tag;
-    __be16 protocol;
-    __u32 at = sizeof(struct ethhdr);
-
-    if (skb->mark == HS_MARK)
-        return 1;
-    if (bpf_skb_load_bytes(skb, 12, &protocol, sizeof protocol))
-        return 0;
-#pragma unroll
-    for (int depth = 0; depth < 2; depth++) {
-        if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD))
-            break;
-        if (bpf_skb_load_bytes(skb, at, &tag, sizeof tag))
-            return 0;
-        protocol = tag.protocol;
-        at += sizeof tag;
-    }
-    if (protocol != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(skb, at, &outer, sizeof outer))
-        return 0;
-    if (outer.ip.protocol != IPPROTO_UDP || outer.ip.ihl != 5)
-        return 0;
-    key.source = outer.ip.saddr;
-    key.remote = outer.ip.daddr;
-    key.tunnel_id = outer.vxlan_id & bpf_htonl(0xffffff00);
-    key.udp_port = outer.udp.dest;
-    return bpf_map_lookup_elem(&own_tunnels, &key) != 0;
-}
 
 #ifdef HS_NO_KERNEL_FIELDS
 
@@ -149,12 +96,12 @@ static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_recor
 
 /* Fills and commits one reserved record whose room behind the header is `room`, a constant; 0 if it could not. */
 static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record, __u32 length, __u32 room,
-                                 const struct hs_capture *capture)
+                                __u32 frames, const struct hs_capture *capture)
 {
     __u64 flags = BPF_RB_NO_WAKEUP, barrier = 0, *asleep;
     __u32 zero = 0;
 
-    record->time = bpf_ktime_get_tai_ns();
+    record->time = bpf_ktime_get_ns();
     record->taps = capture->taps;
     record->generation = capture->generation;
     record->slot = port_slot;
@@ -163,7 +110,7 @@ static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record,
     record->length = skb->len;
     record->captured = length;
     record->gso_size = skb->gso_size;
-    record->gso_segments = skb->gso_segs;
+    record->gso_segments = frames;
     record->csum_start = 0;
     record->csum_offset = 0;
     record->vlan_protocol = 0;
@@ -192,10 +139,18 @@ static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record,
 #define CLASS(room)                                                                                                    \
     if (length <= (room)) {                                                                                            \
         struct hs_record *record = bpf_ringbuf_reserve(ring, sizeof(struct hs_record) + (room), 0);                    \
-        if (record && fill(skb, record, length, room, capture))                                                         \
+        if (record && fill(skb, record, length, room, frames, capture))                                                 \
             return NEXT;                                                                                                \
         goto lost;                                                                                                      \
     }
+
+/* How many frames on the wire: a virtual machine's super-frames come without their number of segments. */
+static __always_inline __u32 wire_frames(struct __sk_buff *skb)
+{
+    if (skb->gso_segs || !skb->gso_size)
+        return skb->gso_segs ?: 1;
+    return (skb->len + skb->gso_size - 1) / skb->gso_size;
+}
 
 SEC("tc")
 int capture(struct __sk_buff *skb)
@@ -209,9 +164,9 @@ int capture(struct __sk_buff *skb)
     if (!current)
         return NEXT;
     capture = bpf_map_lookup_elem(current, &index);
-    if (!capture || !capture->taps || is_own(skb))
+    if (!capture || !capture->taps || skb->mark == HS_MARK || is_own(skb))
         return NEXT;
-    frames = skb->gso_segs ?: 1;
+    frames = wire_frames(skb);
     capture->matched += frames;
     ring = bpf_map_lookup_elem(&rings, &cpu);
     if (!ring)

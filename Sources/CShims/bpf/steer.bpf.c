@@ -1,7 +1,11 @@
 /* steer: every frame of a `span` port into the AF_XDP socket of its queue. Before it: the driver. After it:
-   the socket's RX ring, read by SpanSource.swift. A queue without a socket keeps its frames (XDP_PASS). */
+   the socket's RX ring, read by SpanReceive.swift. A queue without a socket keeps its frames, and so does the host those
+   that are copies of ours coming back (XDP_PASS): taken in, they would be sent again and again. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+
+#define LOAD_BYTES bpf_xdp_load_bytes
+#include "own.h"
 
 struct {
     __uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -13,6 +17,8 @@ struct {
 SEC("xdp.frags")
 int steer(struct xdp_md *frame)
 {
+    if (is_own(frame))
+        return XDP_PASS;
     return bpf_redirect_map(&sockets, frame->rx_queue_index, XDP_PASS);
 }
 

@@ -1,5 +1,5 @@
-// Where the API is reached: a Unix socket and a TCP address, each a Hummingbird application with a responder of its own.
-// Before: `heliostat serve`. After: Responder.
+// Where the API is reached: a Unix socket and a TCP address, each a Hummingbird application with a responder of its
+// own. Before: `heliostat serve`. After: Responder.
 
 import Glibc
 package import Hummingbird

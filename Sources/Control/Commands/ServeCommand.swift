@@ -10,8 +10,8 @@ public struct ServeCommand: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Serve the API and keep the dataplane in step with it.",
         discussion: """
-            Started as root it starts heliostat-dataplane where none runs, in a session of its own, and then becomes the \
-            user 'heliostat'. Stopping or killing it leaves the dataplane running.
+            Started as root it starts heliostat-dataplane where none runs, in a session of its own, and then becomes \
+            the user 'heliostat'. Stopping or killing it leaves the dataplane running.
             """)
 
     @OptionGroup var location: StateDirectoryOption

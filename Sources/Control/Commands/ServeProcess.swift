@@ -89,7 +89,10 @@ package struct ServeProcess: Sendable {
             }
         } else if dataplane.isRunning == false {
             logger.warning(
-                "no dataplane runs on \(directory.dataplane) and only root can start one; run as root: heliostat-dataplane --supervise --state-dir \(directory.dataplane)"
+                """
+                no dataplane runs on \(directory.dataplane) and only root can start one; run as root: \
+                heliostat-dataplane --supervise --state-dir \(directory.dataplane)
+                """
             )
         }
     }
@@ -105,7 +108,10 @@ package struct ServeProcess: Sendable {
         try user.become()
         if access(directory.path, R_OK | W_OK | X_OK) != 0 {
             throw ServeError(
-                "user '\(user.name)' cannot reach the state directory \(directory.path); let it pass the directories above, or serve as another with --user"
+                """
+                user '\(user.name)' cannot reach the state directory \(directory.path); let it pass the directories \
+                above, or serve as another with --user
+                """
             )
         }
     }

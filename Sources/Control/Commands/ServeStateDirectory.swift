@@ -62,8 +62,8 @@ struct ServeStateDirectory: Sendable {
         return file
     }
 
-    /// Gives a root-owned state directory to `user`, except that nobody but root can replace the dataplane's part of it:
-    /// the directory stays root's, is sticky, and is writable by the group.
+    /// Gives a root-owned state directory to `user`, except that nobody but root can replace the dataplane's part of
+    /// it: the directory stays root's, is sticky, and is writable by the group.
     ///
     /// - Throws: `ServeError`.
     func hand(to user: ServeUser) throws(ServeError) {

@@ -44,7 +44,7 @@ package struct Policy: Sendable {
         "get_heliostat_statistics": .administrator,
     ]
 
-    /// Whether `caller` may do what `rule` guards to an object of `project`; a rule that is not in the table allows nothing.
+    /// Whether `caller` may do what `rule` guards to an object of `project`; what is not in the table is not allowed.
     package static func allows(_ rule: String, _ caller: Caller, project: String) -> Bool {
         switch rules[rule] {
         case nil: false

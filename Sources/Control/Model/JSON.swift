@@ -1,5 +1,5 @@
 // A JSON value that keeps what the API must give back: the order of members, and whether a number was written as an
-// integer. Before: a request body or a stored row (JSONParser.swift). After: validators, resources, and JSONWriter.swift.
+// integer. Before: a request body or a stored row (JSONParser.swift). After: validators, resources, JSONWriter.swift.
 
 /// One JSON value (RFC 8259).
 package enum JSON: Hashable, Sendable {

@@ -67,10 +67,8 @@ package struct DesiredState: Hashable, Sendable {
                 .down("port \(port.label) is bound to host '\(port.hostName)', which is not known; create it"))
         }
         if host.isHeliostat {
-            return .failure(
-                .error(
-                    "port \(port.label) is on Heliostat host '\(host.name)': delivery on another Heliostat host is not offered yet"
-                ))
+            let place = "port \(port.label) is on Heliostat host '\(host.name)'"
+            return .failure(.error("\(place): delivery on another Heliostat host is not offered yet"))
         }
         guard let remote = host.tunnelAddresses.first else {
             return .failure(.error("host '\(host.name)' has no tunnel address; set its tunnel_addresses"))
@@ -145,9 +143,8 @@ package struct DesiredState: Hashable, Sendable {
         }
         if case .interface(let name) = destination.target {
             if reaches(name, port.interface) {
-                return .error(
-                    "copies of '\(port.interface)' to '\(name)' would come back to it through other tap flows: that is a loop"
-                )
+                let path = "copies of '\(port.interface)' to '\(name)'"
+                return .error("\(path) would come back to it through other tap flows: that is a loop")
             }
             deliveries[port.interface, default: []].insert(name)
         }

@@ -1,5 +1,5 @@
-// The store as everything else sees it: rows under keys, one revision that grows with every commit. Deliberately no more
-// than SQLite and etcd can both keep; Tests/ControlTests/StoreConformance.swift is what every store must pass.
+// The store as everything else sees it: rows under keys, one revision that grows with every commit. Deliberately no
+// more than SQLite and etcd can both keep; Tests/ControlTests/StoreConformance.swift is what every store must pass.
 // Before: the API's operations and the reconciler's statuses (Transaction.swift). After: SQLiteStore.swift.
 
 /// Number of a commit, 1 for the first: every commit that changes something has a larger one than all before it.

@@ -42,6 +42,7 @@ struct CaptureRing: ~Copyable {
     private let data: UnsafeRawPointer
     private let mask: UInt
     private var position: UInt
+    private var released: UInt
     private var limit: UInt
     /// Time of the record at the head; valid after `look` said `.record`.
     private(set) var time: UInt64 = 0
@@ -54,6 +55,7 @@ struct CaptureRing: ~Copyable {
         data = mapping.data
         mask = mapping.size - 1
         position = consumer.pointee.load(ordering: .relaxed)
+        released = position
         limit = position
     }
 
@@ -101,7 +103,11 @@ struct CaptureRing: ~Copyable {
 
     /// Gives the room of what was passed back to the kernel.
     @inline(__always)
-    func release() { consumer.pointee.store(position, ordering: .releasing) }
+    mutating func release() {
+        if position == released { return }
+        released = position
+        consumer.pointee.store(position, ordering: .releasing)
+    }
 
     @inline(__always)
     private mutating func skip(_ length: UInt32) { position &+= (UInt(length) &+ 15) & ~7 }

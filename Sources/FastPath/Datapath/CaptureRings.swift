@@ -11,17 +11,20 @@ import MirrorProgram
 /// Longest time for which a record that is not yet committed holds the others back, in ns.
 private var longestBusy: UInt64 { 1_000_000 }
 
+/// Wire frames after which a turn ends, so that super-frames do not keep it from anything else.
+private var mostEmitted: Int { 512 }
+
 extension Worker {
     /// Acts on up to `budget` records.
     ///
     /// - Returns: the number of records, or 1 while one is awaited.
     @inline(__always)
     mutating func takeCaptured(budget: Int) -> Int {
-        let horizon = hs_clock_tai()
+        let horizon = hs_clock()
         for index in 0..<ringCount { rings[index].refresh() }
         var taken = 0
-        var bytes = 0
-        while taken < budget && bytes < 1 << 18 {
+        emitted = 0
+        while taken < budget && emitted < mostEmitted {
             var best = -1
             var earliest = horizon
             for index in 0..<ringCount {
@@ -39,16 +42,17 @@ extension Worker {
                         releaseRings()
                         return max(taken, 1)
                     }
+                } else {
+                    ring.pointee.busySince = 0
                 }
             }
             if best < 0 { break }
             let ring = rings + best
-            bytes &+= Int(ring.pointee.record.captured)
             take(ring.pointee.record, ring.pointee.bytes)
             ring.pointee.pass()
             taken &+= 1
         }
-        if taken > 0 { releaseRings() }
+        releaseRings()
         return taken
     }
 

@@ -31,23 +31,13 @@ struct Outcome {
     static func dropped(_ reason: DropReason) -> Outcome { Outcome(fate: UInt8(truncatingIfNeeded: reason.index)) }
 }
 
-extension Uplink {
-    /// Whether `count` descriptors find room, after a kick if there is none at first.
-    @inline(__always)
-    mutating func makeRoom(_ count: Int, _ umem: inout UMEM) -> Bool {
-        let wanted = UInt32(truncatingIfNeeded: count)
-        if transmit.hasRoom(wanted) { return true }
-        kick()
-        reclaim(&umem)
-        return transmit.hasRoom(wanted)
-    }
-}
-
 /// Copies `frame` behind its outer header and queues it.
 @inline(__always)
 func emit(_ frame: WireFrame, _ destination: UnsafeMutablePointer<Destination>, _ umem: inout UMEM) -> Outcome {
     if destination.pointee.fate != Destination.noFate { return Outcome(fate: destination.pointee.fate) }
     let header = destination.pointee.headerLength
+    // The checksum is written into the first chunk: headers of 4 KB are nobody's.
+    if header &+ frame.checksumAt &+ 2 > UMEM.chunkSize { return .dropped(.malformed) }
     let limit = destination.pointee.frameLimit
     let truncated = frame.length > limit
     let length = truncated ? limit : frame.length
@@ -72,7 +62,7 @@ func emit(_ frame: WireFrame, _ destination: UnsafeMutablePointer<Destination>, 
     var left = length &- frame.headLength
     var part = min(left, room)
     if part > 0 { (inner + frame.headLength).copyMemory(from: frame.body, byteCount: part) }
-    if frame.checksumAt >= 0 && frame.checksumAt &+ 2 <= length && header &+ frame.checksumAt &+ 2 <= UMEM.chunkSize {
+    if frame.checksumAt >= 0 && frame.checksumAt &+ 2 <= length {
         inner.put16(frame.checksum, frame.checksumAt)
     }
     left &-= max(part, 0)

@@ -6,10 +6,12 @@ import MirrorProgram
 
 /// SKB_GSO_* of linux/skbuff.h, as far as they change what is done here.
 private enum Offload {
-    @inline(__always) static var fixedIdentification: UInt32 { 1 << 3 }
-    /// GRE, GRE with checksum, IP in IP (4, 6), UDP tunnel (with checksum), remote checksum, SCTP, ESP, UDP fragments.
+    /// SKB_GSO_TCP_FIXEDID: bit 3, and since 6.18 bit 30.
+    @inline(__always) static var fixedIdentification: UInt32 { 1 << 3 | 1 << 30 }
+    /// GRE, GRE with checksum, IP in IP (4, 6), UDP tunnel (with checksum), remote checksum, SCTP, ESP, UDP fragments,
+    /// and lists of frames with headers of their own.
     @inline(__always) static var unsupported: UInt32 {
-        1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16
+        1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 18
     }
     /// CWR belongs to every segment, not only to the first.
     @inline(__always) static var accurateECN: UInt32 { 1 << 19 }
@@ -24,6 +26,10 @@ private enum Flag {
 /// Longest headers that are rewritten: Ethernet, tags, IP with options or extension headers, TCP with options.
 private var longestHeaders: Int { 400 }
 
+/// Most segments of one super-frame: a full one at the smallest usual segment size, 65,535 / 32. A sender that asks
+/// for more would keep the worker from everybody else.
+private var mostSegments: Int { 2048 }
+
 extension Worker {
     /// Mirrors every segment of a captured super-frame.
     @inline(__always)
@@ -33,7 +39,11 @@ extension Worker {
         let frames = UInt64(max(record.gso_segments, 1))
         let captured = Int(record.captured)
         let isTCP = layers.transport == IPProtocol.tcp
-        guard record.gso_type & Offload.unsupported == 0, isTCP || layers.transport == IPProtocol.udp else {
+        // Where the kernel does not tell the kind, a UDP super-frame may be a tunnel's.
+        let isKnown = record.flags & UInt8(HS_CHECKSUM_UNKNOWN.rawValue) == 0
+        guard record.gso_type & Offload.unsupported == 0, isTCP || (isKnown && layers.transport == IPProtocol.udp),
+            captured == Int(record.length)
+        else {
             match.drop(frames, .unsegmentable, table.pointee.destinations)
             return
         }
@@ -43,8 +53,13 @@ extension Worker {
         }
         let headers = layers.payload &+ (isTCP ? Int(bytes.byte(layers.payload &+ 12) >> 4) &* 4 : 8)
         let size = Int(record.gso_size)
-        guard headers >= layers.payload &+ 8, headers <= min(captured, longestHeaders) else {
+        guard headers >= layers.payload &+ (isTCP ? 20 : 8), headers < captured, headers <= longestHeaders else {
             match.drop(frames, .malformed, table.pointee.destinations)
+            return
+        }
+        let payload = captured &- headers
+        guard payload / size < mostSegments else {
+            match.drop(frames, .unsegmentable, table.pointee.destinations)
             return
         }
         let shift = copyHeaders(record, bytes, headers)
@@ -55,29 +70,22 @@ extension Worker {
             sequence: isTCP ? bytes.big32(layers.payload &+ 4) : 0,
             flags: isTCP ? bytes.byte(layers.payload &+ 13) : 0,
             congestionOnEvery: record.gso_type & Offload.accurateECN != 0)
-        let payload = Int(record.length) &- headers
         var offset = 0
         var index: UInt16 = 0
         while offset < payload {
             let wanted = min(size, payload &- offset)
-            let available = min(wanted, captured &- headers &- offset)
-            if available <= 0 {
-                // Behind the longest record: these segments were never captured.
-                let rest = (payload &- offset &+ size &- 1) / size
-                match.drop(UInt64(rest), .unsegmentable, table.pointee.destinations)
-                return
-            }
             let body = bytes + (headers &+ offset)
             plan.write(
-                scratch, body, index: index, offset: offset, length: wanted, available: available,
+                scratch, body, index: index, offset: offset, length: wanted,
                 last: offset &+ wanted >= payload)
             mirror(
                 WireFrame(
-                    head: UnsafeRawPointer(scratch), headLength: plan.headers, body: body, bodyLength: available,
+                    head: UnsafeRawPointer(scratch), headLength: plan.headers, body: body, bodyLength: wanted,
                     hash: hash), match)
             offset &+= wanted
             index &+= 1
         }
+        emitted &+= Int(index)
     }
 
     /// Puts the headers into `scratch`, with the tag that the kernel took out.
@@ -109,14 +117,11 @@ private struct SegmentPlan {
     var flags: UInt8
     var congestionOnEvery: Bool
 
-    /// Writes the headers of the segment at `offset` of the payload.
-    ///
-    /// - Parameters:
-    ///   - length: payload bytes of the segment on the wire; its checksum covers the `available` ones.
+    /// Writes the headers of the segment of `length` bytes at `offset` of the payload.
     @inline(__always)
     func write(
         _ head: UnsafeMutableRawPointer, _ body: UnsafeRawPointer, index: UInt16, offset: Int, length: Int,
-        available: Int, last: Bool
+        last: Bool
     ) {
         let network = layers.network &+ shift
         let transport = layers.payload &+ shift
@@ -142,7 +147,7 @@ private struct SegmentPlan {
         }
         head.put16(0, checksum)
         let transportLength = headers &- transport &+ length
-        var sum = Checksum.sum(head + transport, headers &- transport) &+ Checksum.sum(body, available)
+        var sum = Checksum.sum(head + transport, headers &- transport) &+ Checksum.sum(body, length)
         sum &+= pseudoHeader(UnsafeRawPointer(head), network, transportLength)
         let folded = ~Checksum.fold(sum)
         head.put16(folded == 0 && !isTCP ? 0xFFFF : folded, checksum)

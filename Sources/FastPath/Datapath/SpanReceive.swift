@@ -20,17 +20,16 @@ extension Worker {
             var complete = false
             while !complete && taken &+ count < available {
                 let part = span.pointee.receive.peek(UInt32(truncatingIfNeeded: count))
-                if count < longestChain {
-                    parts[count] = part
-                    umem.move(UMEM.chunk(of: part.addr), to: UMEM.Place.received)
-                } else {
-                    umem.give(UMEM.chunk(of: part.addr))
-                }
+                parts[min(count, longestChain)] = part
                 length &+= Int(part.len)
                 count &+= 1
                 complete = part.options & HS_XDP_PKT_CONTD == 0
             }
             if !complete { break }
+            for index in 0..<count {
+                let chunk = UMEM.chunk(of: span.pointee.receive.peek(UInt32(truncatingIfNeeded: index)).addr)
+                index < longestChain ? umem.move(chunk, to: UMEM.Place.received) : umem.give(chunk)
+            }
             span.pointee.receive.advance(UInt32(truncatingIfNeeded: count))
             take(span.pointee.slot, min(count, longestChain), length, whole: count <= longestChain)
             taken &+= count

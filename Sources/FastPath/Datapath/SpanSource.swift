@@ -24,6 +24,8 @@ public struct SpanSource: ~Copyable {
     /// Keeps the kernel supplied with chunks, but leaves a quarter of them for copies.
     @inline(__always)
     mutating func refill(_ umem: inout UMEM) {
+        // Also when there is nothing to add: the driver may have asked after the last look.
+        defer { if fill.needsWakeup() && fill.pending() > 0 { hs_wake_receive(socket) } }
         let floor = umem.chunkCount / 4
         guard umem.freeCount > floor else { return }
         var count = min(fill.room(), UInt32(truncatingIfNeeded: umem.freeCount &- floor))
@@ -34,6 +36,5 @@ public struct SpanSource: ~Copyable {
             count &-= 1
         }
         fill.publish()
-        if fill.needsWakeup() { hs_wake_receive(socket) }
     }
 }

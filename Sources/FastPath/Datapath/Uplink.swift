@@ -11,6 +11,10 @@ public struct Uplink: ~Copyable {
     var completion: ConsumerRing<UInt64>
     /// Frames were queued since the last kick.
     var isDirty = false
+    /// The kernel did not take what was queued in this turn: its device is down, or its queue is stopped.
+    private var isStalled = false
+    /// Chunks in the TX ring, in the kernel's transmit path, or in the completion ring.
+    private var inFlight = 0
 
     public init(socket: Int32, number: UInt16, transmit: RingMapping, completion: RingMapping) {
         self.socket = socket
@@ -25,7 +29,35 @@ public struct Uplink: ~Copyable {
         transmit.write(
             xdp_desc(addr: address, len: UInt32(truncatingIfNeeded: length), options: continues ? HS_XDP_PKT_CONTD : 0))
         isDirty = true
+        inFlight &+= 1
     }
+
+    /// Whether `count` descriptors find room, after a kick if there is none at first. No uplink holds more than a
+    /// quarter of all chunks, so that one which is stuck leaves the others theirs.
+    @inline(__always)
+    mutating func makeRoom(_ count: Int, _ umem: inout UMEM) -> Bool {
+        if hasRoom(count, umem) { return true }
+        if isStalled { return false }
+        kick()
+        reclaim(&umem)
+        return hasRoom(count, umem)
+    }
+
+    @inline(__always)
+    private mutating func hasRoom(_ count: Int, _ umem: borrowing UMEM) -> Bool {
+        inFlight &+ count <= umem.chunkCount / 4 && transmit.hasRoom(UInt32(truncatingIfNeeded: count))
+    }
+
+    /// Takes back what was sent; a new turn may try a stalled device again.
+    @inline(__always)
+    mutating func beginTurn(_ umem: inout UMEM) {
+        isStalled = false
+        reclaim(&umem)
+    }
+
+    /// Whether something is queued that the kernel may take now.
+    @inline(__always)
+    func wantsKick() -> Bool { !isStalled && transmit.pending() > 0 }
 
     /// Takes back the chunks that the kernel has sent.
     @inline(__always)
@@ -37,6 +69,7 @@ public struct Uplink: ~Copyable {
             umem.give(UMEM.chunk(of: completion.peek(index)))
             index &+= 1
         }
+        inFlight &-= Int(count)
         completion.advance(count)
         completion.release()
     }
@@ -54,7 +87,10 @@ public struct Uplink: ~Copyable {
         while calls < 256 && transmit.pending() > 0 && transmit.needsWakeup() {
             let before = transmit.pending()
             let error = hs_kick(socket)
-            if error != 0 && (error != EAGAIN || transmit.pending() == before) { break }
+            if error != 0 && (error != EAGAIN || transmit.pending() == before) {
+                isStalled = true
+                break
+            }
             calls &+= 1
         }
     }

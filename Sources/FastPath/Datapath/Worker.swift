@@ -16,6 +16,8 @@ struct Worker: ~Copyable {
     let strays: CounterBlock
     /// A frame's own headers, or a whole frame gathered from several chunks.
     let scratch: UnsafeMutableRawPointer
+    /// Wire frames that this turn has made of captured records.
+    var emitted = 0
     /// Descriptors of the frame at hand.
     let parts: UnsafeMutablePointer<xdp_desc>
 
@@ -43,7 +45,7 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
     worker.pointee.adoptTable()
     let table = worker.pointee.table
     for index in 0..<table.pointee.uplinkCount {
-        table.pointee.uplinks[index].pointee.reclaim(&worker.pointee.umem)
+        table.pointee.uplinks[index].pointee.beginTurn(&worker.pointee.umem)
     }
     var taken = worker.pointee.takeCaptured(budget: Worker.budget)
     for index in 0..<table.pointee.spanCount {
@@ -115,6 +117,7 @@ extension Worker {
         for index in 0..<table.pointee.spanCount where table.pointee.spans[index].pointee.receive.available() > 0 {
             return false
         }
+        for index in 0..<table.pointee.uplinkCount where table.pointee.uplinks[index].pointee.wantsKick() { return false }
         return published.pointee.load(ordering: .relaxed) == UInt(bitPattern: table)
             && stop.pointee.load(ordering: .relaxed) == 0
     }

@@ -8,7 +8,8 @@ public struct DataplaneStatistics: Codable, Hashable, Sendable {
     public var time: Double
     public var taps: [TapStatistics]
     public var destinations: [DestinationStatistics]
-    /// Drops of frames that no running tap can be found for, by `DropReason.name`.
+    /// Drops that belong to no tap, by `DropReason.name`: `unknown_generation` of frames whose program is gone, and
+    /// `uplink_down` of copies counted as handed to an uplink that ended before the kernel took them.
     public var strays: [String: UInt64]
     public var umem: UMEMStatistics
 

@@ -124,6 +124,10 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
 
     /// Number of taps that one port can carry.
     public static let tapsPerPort = 64
+    /// Number of different destinations that the taps of one port can have together.
+    public static let destinationsPerPort = 64
+    /// Number of destinations of one program: half of what the loop guard holds, for two programs at a switch.
+    public static let destinationsPerProgram = 8192
     /// Largest VNI (24 bits).
     public static let largestTunnelID: UInt32 = 0xFF_FFFF
 }

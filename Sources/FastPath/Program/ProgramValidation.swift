@@ -16,6 +16,10 @@ extension MirrorProgram {
     public func validate() throws(ProgramError) {
         try unique(ports.map(\.id), "port")
         try unique(destinations.map(\.id), "destination")
+        if destinations.count > Self.destinationsPerProgram {
+            throw ProgramError(
+                "the program has \(destinations.count) destinations; one dataplane serves \(Self.destinationsPerProgram) at most")
+        }
         try unique(taps.map(\.id), "tap")
         for port in ports { try port.validate() }
         let interfaces = Dictionary(grouping: ports, by: \.interface)
@@ -32,6 +36,7 @@ extension MirrorProgram {
         let portsByID = Dictionary(uniqueKeysWithValues: ports.map { ($0.id, $0) })
         let destinationsByID = Dictionary(uniqueKeysWithValues: destinations.map { ($0.id, $0) })
         var tapsOfPort: [String: Int] = [:]
+        var destinationsOfPort: [String: Set<String>] = [:]
         for tap in taps {
             if tap.id.isEmpty { throw ProgramError("a tap has an empty id") }
             guard let port = portsByID[tap.port] else {
@@ -54,6 +59,11 @@ extension MirrorProgram {
                         "tap '\(tap.id)' would send copies of '\(port.interface)' back into it (destination '\(id)'): that is a loop"
                     )
                 }
+            }
+            destinationsOfPort[tap.port, default: []].formUnion(tap.destinations)
+            if destinationsOfPort[tap.port]!.count > Self.destinationsPerPort {
+                throw ProgramError(
+                    "port '\(tap.port)' has more than \(Self.destinationsPerPort) destinations; mirror to fewer from one port")
             }
             tapsOfPort[tap.port, default: 0] += 1
             if tapsOfPort[tap.port]! > Self.tapsPerPort {

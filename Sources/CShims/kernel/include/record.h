@@ -27,14 +27,14 @@ enum hs_direction { HS_IN = 0, HS_OUT = 1 };
 
 /* Header of one captured frame; `captured` bytes of it follow. Host byte order. */
 struct hs_record {
-    __u64 time;          /* CLOCK_TAI, ns, taken after the room in the ring was reserved */
+    __u64 time;          /* CLOCK_MONOTONIC, ns, taken after the room in the ring was reserved */
     __u64 taps;          /* bit i: tap i of the slot matched */
     __u32 generation;    /* of the entry that matched */
     __u32 length;        /* bytes of the frame, without a tag that the kernel took out */
     __u32 captured;
     __u32 gso_type;      /* SKB_GSO_* (linux/skbuff.h), 0 where the kernel does not tell */
     __u16 gso_size;      /* payload bytes of a segment; 0: not a super-frame */
-    __u16 gso_segments;
+    __u16 gso_segments;  /* frames on the wire, 1 for one that is not a super-frame */
     __u16 csum_start;    /* from the first byte of the frame */
     __u16 csum_offset;   /* from csum_start */
     __u16 vlan_protocol; /* 0x8100 or 0x88a8 */

@@ -35,12 +35,12 @@ HS_HOT void hs_wake_receive(int socket)
     (void)recvfrom(socket, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
-/* CLOCK_TAI in ns: the clock of bpf_ktime_get_tai_ns. */
-HS_HOT uint64_t hs_clock_tai(void)
+/* CLOCK_MONOTONIC in ns: the clock of bpf_ktime_get_ns. It is never set back, as CLOCK_TAI can be. */
+HS_HOT uint64_t hs_clock(void)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_TAI, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 

@@ -17,8 +17,8 @@ package struct CaptureRingSet {
     package let rings: [Ring]
 
     /// Bytes of all rings together, shared out over the CPUs within `sizes`.
-    private static let budget = 64 << 20
-    private static let sizes = (4 << 20)...(32 << 20)
+    private static let budget = 32 << 20
+    private static let sizes = (2 << 20)...(16 << 20)
 
     package init() throws(HostError) {
         let cpus = Self.cpus(in: try readText("/sys/devices/system/cpu/present"))

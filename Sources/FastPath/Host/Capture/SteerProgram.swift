@@ -9,8 +9,13 @@ package final class SteerProgram {
     private var link: Descriptor?
     private let sockets: Int32
 
-    package init() throws(HostError) {
-        object = try BPFObject("steer", base64: steerObject)
+    /// - Parameter ownTunnels: the map of the capture program: copies of ours are not taken in.
+    package init(ownTunnels: Int32) throws(HostError) {
+        let object = try BPFObject("steer", base64: steerObject)
+        try check("cannot share the loop guard with the steering program") {
+            bpf_map__reuse_fd(bpf_object__find_map_by_name(object.raw, "own_tunnels"), ownTunnels)
+        }
+        self.object = object
         try object.load("steer")
         sockets = try object.map("sockets")
     }

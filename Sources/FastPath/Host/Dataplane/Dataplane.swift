@@ -38,6 +38,10 @@ package final class Dataplane {
     /// Out of use, and to be closed once the worker has a table without them.
     var leavingUplinks: [UplinkSocket] = []
     var leavingSpans: [SpanPort] = []
+    /// Sockets that are closed, and when the kernel can be trusted to have let go of their chunks.
+    var closed: [(number: UInt16, free: ContinuousClock.Instant)] = []
+    /// Frames that were handed to an uplink which ended before the kernel took them.
+    var abandoned: UInt64 = 0
     /// Numbers of the sockets that have chunks.
     var numbers: Set<UInt16> = []
     var published: TableShape?
@@ -118,7 +122,13 @@ package final class Dataplane {
         }
         // A table knows two programs: the one before last must be out of the rings.
         let deadline = ContinuousClock.now.advanced(by: .milliseconds(500))
-        while previous != nil {
+        while let current, previous != nil {
+            // A switch that failed half-way is brought to its end first, or its failure is the answer.
+            if current.switchPositions == nil {
+                try guardTunnels()
+                try publish()
+                try install(current)
+            }
             retirePrevious(atOnce: ContinuousClock.now > deadline)
             usleep(100)
         }

@@ -58,7 +58,8 @@ struct DestinationRoute: Equatable {
             source = hop.source
             nextHop = hop.mac
             mtu = hop.mtu
-            frameLimit = hop.mtu - VXLAN.overhead
+            // An IP packet's length has 16 bits, whatever a device claims.
+            frameLimit = min(hop.mtu, 65535) - VXLAN.overhead
             encapsulation = VXLAN(
                 destinationMAC: hop.mac.octets, sourceMAC: hop.sourceMAC.octets, source: hop.source.value,
                 remote: tunnel.remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort)

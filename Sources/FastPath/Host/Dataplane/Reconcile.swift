@@ -130,7 +130,8 @@ extension Dataplane {
         let share = max(64, min(2048, worker.area.bytes / worker.area.chunkSize / 4 / max(1, numbers.count)))
         let chunks = try worker.publish(contents(), wanted: share * numbers.count)
         do throws(HostError) {
-            let span = try SpanPort(link, slot: plan.slot, numbers: numbers, chunks: chunks, worker: worker)
+            let span = try SpanPort(link, slot: plan.slot, numbers: numbers, chunks: chunks, worker: worker,
+                ownTunnels: capture.ownTunnelsMap)
             self.numbers.formUnion(numbers)
             logger.info("\(link.name) is steered into \(span.queues) sockets\(span.isZeroCopy ? ", zero-copy" : "")")
             return span
@@ -192,26 +193,38 @@ extension Dataplane {
     }
 
     /// Gives the worker a new table where something has changed, and closes what only the old one had.
-    private func publish() throws(HostError) {
+    func publish() throws(HostError) {
         let wanted = shape
         if wanted != published || !leavingUplinks.isEmpty || !leavingSpans.isEmpty {
             try worker.publish(contents())
             published = wanted
         }
-        let closed = leavingUplinks.map(\.number) + leavingSpans.flatMap(\.numbers)
+        closeLeft()
+        if !worker.returning.isEmpty { try worker.publish(contents()) }
+    }
+
+    /// Closes sockets that no table has any more, and gives their chunks back. A driver without copies writes into its
+    /// chunks until the kernel has torn the queue down, which it does behind our back: those wait a second.
+    private func closeLeft() {
+        let now = ContinuousClock.now
+        abandoned += leavingUplinks.reduce(0) { $0 + $1.queuedFrames }
+        closed += leavingUplinks.map { ($0.number, now) }
+        for span in leavingSpans {
+            closed += span.numbers.map { ($0, span.isZeroCopy ? now.advanced(by: .seconds(1)) : now) }
+        }
         leavingUplinks = []
         leavingSpans = []
-        for number in closed {
-            worker.giveBack(worker.thread.chunks(heldBy: number))
-            numbers.remove(number)
+        for socket in closed where socket.free <= now {
+            worker.giveBack(worker.thread.chunks(heldBy: socket.number))
+            numbers.remove(socket.number)
         }
-        if !worker.returning.isEmpty { try worker.publish(contents()) }
+        closed.removeAll { $0.free <= now }
     }
 
     // MARK: Capture
 
     /// Puts the entries of a new program in place: from here on frames match under it.
-    private func install(_ generation: Generation) throws(HostError) {
+    func install(_ generation: Generation) throws(HostError) {
         if generation.switchPositions != nil { return }
         try generation.entries.install()
         generation.switchPositions = worker.thread.producedPositions
@@ -297,7 +310,7 @@ extension Dataplane {
 
     private func foldDrops(of id: String, _ span: SpanPort) {
         let point = CapturePoint(slot: span.slot, direction: 0)
-        guard let losers = current?.losers[point] else { return }
+        guard let losers = previous?.losers[point] ?? current?.losers[point] else { return }
         ledger.lose(span.takeDrops(), .receiveRingFull, taps: losers.taps, destinations: losers.destinations)
     }
 }

@@ -24,12 +24,12 @@ final class SpanPort {
     ///   - numbers: one for each queue.
     ///   - chunks: for the fill rings, shared out evenly and marked as being there.
     init(
-        _ link: Link, slot: Int, numbers: [UInt16], chunks: [UInt32], worker: WorkerHost
+        _ link: Link, slot: Int, numbers: [UInt16], chunks: [UInt32], worker: WorkerHost, ownTunnels: Int32
     ) throws(HostError) {
         interface = link.index
         self.slot = slot
         self.numbers = numbers
-        steer = try SteerProgram()
+        steer = try SteerProgram(ownTunnels: ownTunnels)
         try steer.attach(interface: link.index, name: link.name)
         let share = chunks.count / max(1, numbers.count)
         for (queue, number) in numbers.enumerated() {

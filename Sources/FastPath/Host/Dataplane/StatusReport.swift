@@ -83,7 +83,8 @@ extension Dataplane {
         let sums = ledger.statistics(of: current?.program ?? MirrorProgram(), pending: pending)
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        let strays = Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, worker.thread.strays($0)) })
+        var strays = Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, worker.thread.strays($0)) })
+        strays[DropReason.uplinkDown.name, default: 0] += abandoned
         return DataplaneStatistics(
             epoch: epoch, time: Double(now.tv_sec) + Double(now.tv_nsec) / 1e9, taps: sums.taps,
             destinations: sums.destinations, strays: strays, umem: worker.thread.census())

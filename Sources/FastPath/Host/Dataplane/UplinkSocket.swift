@@ -43,6 +43,21 @@ final class UplinkSocket {
         return word(socket.data.producer) == word(socket.data.consumer)
     }
 
+    /// Frames that the kernel has not taken yet.
+    var queuedFrames: UInt64 {
+        let word = { (address: UnsafeMutableRawPointer) in
+            address.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
+        }
+        let descriptors = socket.data.elements.assumingMemoryBound(to: xdp_desc.self)
+        var frames: UInt64 = 0
+        var index = word(socket.data.consumer)
+        while index != word(socket.data.producer) {
+            if descriptors[Int(index & (socket.data.size - 1))].options & HS_XDP_PKT_CONTD == 0 { frames += 1 }
+            index &+= 1
+        }
+        return frames
+    }
+
     private static func open(_ link: Link, _ area: XSKSocket.Area) throws(HostError) -> XSKSocket {
         var last: HostError?
         for queue in 0..<min(max(1, link.transmitQueues), mostQueues) {

@@ -14,6 +14,8 @@ final class WorkerHost {
     private var serial: UInt64 = 0
     /// Until the worker takes it over.
     private var umem: UMEM?
+    /// A table that the worker has not taken within its time.
+    private var late: ForwardingTable?
     /// Chunks that go back to the worker with the next table.
     private(set) var returning: [UInt32] = []
 
@@ -26,8 +28,8 @@ final class WorkerHost {
         var spans: [UnsafeMutablePointer<SpanSource>]
     }
 
-    /// 64 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
-    private static let chunkCount = 16384
+    /// 32 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
+    private static let chunkCount = 8192
 
     /// Maps the memory for frames; sockets can register it from now on.
     init() throws(HostError) {
@@ -78,8 +80,23 @@ final class WorkerHost {
     /// Publishes a table and waits until the worker uses it: from then on nothing refers to what only the ones before had.
     @discardableResult
     func publish(_ contents: Contents, wanted: Int = 0) throws(HostError) -> [UInt32] {
+        // One that is still on its way carries chunks of its own: no other may overtake it.
+        if let late {
+            try wait()
+            returning += late.grantedChunks
+            self.late = nil
+        }
         let table = table(contents, wanted: wanted)
         thread.publish(table)
+        late = table
+        try wait()
+        late = nil
+        thread.freeTables()
+        return table.grantedChunks
+    }
+
+    /// Waits until the worker uses the last table.
+    private func wait() throws(HostError) {
         ring()
         let deadline = ContinuousClock.now.advanced(by: .seconds(2))
         while thread.acknowledgedSerial < serial {
@@ -88,8 +105,6 @@ final class WorkerHost {
             }
             usleep(20)
         }
-        thread.freeTables()
-        return table.grantedChunks
     }
 
     private func table(_ contents: Contents, wanted: Int) -> ForwardingTable {
