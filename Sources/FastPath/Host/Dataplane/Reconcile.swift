@@ -1,6 +1,7 @@
 // From what should be to what is: the steps of one look, in the order in which they are done. Every step is repeated
 // until it has succeeded, and does nothing where all is right. Before it: an event, a new program, or the second.
 // After it: StatusReport.swift tells what came of it.
+
 import CShims
 import FastPath
 import Logging
@@ -130,7 +131,8 @@ extension Dataplane {
         let share = max(64, min(2048, worker.area.bytes / worker.area.chunkSize / 4 / max(1, numbers.count)))
         let chunks = try worker.publish(contents(), wanted: share * numbers.count)
         do throws(HostError) {
-            let span = try SpanPort(link, slot: plan.slot, numbers: numbers, chunks: chunks, worker: worker,
+            let span = try SpanPort(
+                link, slot: plan.slot, numbers: numbers, chunks: chunks, worker: worker,
                 ownTunnels: capture.ownTunnelsMap)
             self.numbers.formUnion(numbers)
             logger.info("\(link.name) is steered into \(span.queues) sockets\(span.isZeroCopy ? ", zero-copy" : "")")
