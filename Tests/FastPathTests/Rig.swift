@@ -45,22 +45,26 @@ final class FakeRing<Element: BitwiseCopyable> {
     }
 }
 
-/// A BPF ring buffer in plain memory; no record wraps in it.
+/// A BPF ring buffer in plain memory; records wrap only where the memory is mapped twice in a row.
 final class FakeCaptureRing {
     let positions: UnsafeMutablePointer<UInt>
     let data: UnsafeMutableRawPointer
-    let size = 1 << 20
+    let size: Int
+    private let ownsData: Bool
 
-    init() {
+    /// - Parameter position: where both ends stand at first.
+    init(data: UnsafeMutableRawPointer? = nil, size: Int = 1 << 20, position: UInt = 0) {
+        self.size = size
+        ownsData = data == nil
         positions = .allocate(capacity: 32)
-        positions.initialize(repeating: 0, count: 32)
-        data = .allocate(byteCount: size, alignment: 8)
-        data.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+        positions.initialize(repeating: position, count: 32)
+        self.data = data ?? .allocate(byteCount: size, alignment: 8)
+        self.data.initializeMemory(as: UInt8.self, repeating: 0, count: size)
     }
 
     deinit {
         positions.deallocate()
-        data.deallocate()
+        if ownsData { data.deallocate() }
     }
 
     var mapping: CaptureRingMapping {
@@ -74,14 +78,14 @@ final class FakeCaptureRing {
     /// - Returns: where its length word is, to commit a busy one later.
     @discardableResult
     func push(_ record: hs_record, _ bytes: [UInt8], bits: UInt32 = 0) -> UnsafeMutablePointer<UInt32> {
-        let at = data + Int(positions[16])
+        let at = data + Int(positions[16] & UInt(size - 1))
         let length = MemoryLayout<hs_record>.size + bytes.count
         (at + 8).storeBytes(of: record, as: hs_record.self)
         bytes.withUnsafeBytes {
             (at + 8 + MemoryLayout<hs_record>.size).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
         }
         at.storeBytes(of: UInt32(length) | bits, as: UInt32.self)
-        positions[16] += UInt(length + 15) & ~7
+        positions[16] &+= UInt(length + 15) & ~7
         return at.assumingMemoryBound(to: UInt32.self)
     }
 }
@@ -124,8 +128,12 @@ final class Rig {
     private let word: UnsafeMutablePointer<UInt64>
     private var serial: UInt64 = 1
 
-    init(rings count: Int = 1, chunks: Int = 256) {
-        rings = (0..<count).map { _ in FakeCaptureRing() }
+    convenience init(rings count: Int = 1, chunks: Int = 256) {
+        self.init(rings: (0..<count).map { _ in FakeCaptureRing() }, chunks: chunks)
+    }
+
+    init(rings: [FakeCaptureRing], chunks: Int = 256) {
+        self.rings = rings
         word = .allocate(capacity: 1)
         word.initialize(to: 0)
         let umem = UMEM(chunkCount: chunks)!

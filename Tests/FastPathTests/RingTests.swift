@@ -1,0 +1,80 @@
+// The rings by themselves, where their indices wrap: 32-bit ones of AF_XDP, byte positions of a BPF ring buffer.
+
+import CShims
+import FastPath
+import Glibc
+import MirrorProgram
+import Testing
+
+@Suite struct RingTests {
+    /// Both indices a little before they wrap.
+    private func ring(_ start: UInt32) -> FakeRing<UInt64> {
+        let ring = FakeRing<UInt64>(size: 4, filler: 0)
+        (ring.words[0], ring.words[16]) = (start, start)
+        return ring
+    }
+
+    @Test(arguments: [0, 3, .max - 1] as [UInt32])
+    func aProducerFillsUpAndGoesOnWhenTheKernelHasTaken(start: UInt32) {
+        let memory = ring(start)
+        var producer = ProducerRing<UInt64>(memory.mapping)
+        for value: UInt64 in 1...4 {
+            #expect(producer.hasRoom(1))
+            producer.write(value)
+        }
+        #expect(!producer.hasRoom(1) && producer.room() == 0 && producer.pending() == 4)
+        #expect(memory.words[0] == start, "nothing is seen before it is published")
+        producer.publish()
+        #expect(memory.words[0] == start &+ 4)
+        #expect((0..<2).map { memory.elements[Int((start &+ $0) & 3)] } == [1, 2])
+        memory.words[16] &+= 3
+        #expect(producer.hasRoom(3) && !producer.hasRoom(4) && producer.pending() == 1)
+    }
+
+    @Test(arguments: [0, 3, .max - 1] as [UInt32])
+    func aConsumerSeesWhatIsThereAndGivesItBackAtOnce(start: UInt32) {
+        let memory = ring(start)
+        for index: UInt32 in 0..<3 { memory.elements[Int((start &+ index) & 3)] = UInt64(index + 7) }
+        memory.words[0] &+= 3
+        var consumer = ConsumerRing<UInt64>(memory.mapping)
+        #expect(consumer.available() == 3)
+        #expect((0..<3).map { consumer.peek($0) } == [7, 8, 9])
+        consumer.advance(2)
+        #expect(memory.words[16] == start, "the room is the kernel's only after release")
+        consumer.release()
+        #expect(memory.words[16] == start &+ 2 && consumer.available() == 1)
+    }
+
+    @Test func theKernelsWishForAWakeUpIsSeen() {
+        let memory = ring(0)
+        let producer = ProducerRing<UInt64>(memory.mapping)
+        #expect(!producer.needsWakeup())
+        memory.words[32] = 1
+        #expect(producer.needsWakeup())
+    }
+
+    /// Records of a BPF ring buffer run over its end into its second mapping (kernel/bpf/ringbuf.c).
+    @Test func aRecordThatWrapsIsReadInOnePiece() throws {
+        let size = 4096
+        let file = memfd_create("ring", 0)
+        #expect(file >= 0 && ftruncate(file, size) == 0)
+        defer { close(file) }
+        let data = try #require(mmap(nil, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+        for half in 0..<2 { mmap(data + half * size, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) }
+        defer { munmap(data, 2 * size) }
+        let ring = FakeCaptureRing(data: data, size: size, position: UInt(bitPattern: -1000) & ~7)
+        let tap = CounterBlock.allocate()
+        let uplink = FakeUplink(number: 1)
+        let rig = Rig(rings: [ring])
+        let plan = DestinationPlan(
+            encapsulation: sampleVXLAN, frameLimit: 9000, uplink: uplink.uplink, fate: nil, counters: .allocate())
+        _ = rig.publish(Selection(generation: 1, ports: [.init(slot: 0, taps: [(tap, [0])])]), [plan], [uplink])
+        let frames = (1...9).map { Frames.macs + Frames.payload(500 + $0 * 37) }
+        for frame in frames {
+            ring.push(record(length: frame.count), frame)
+            rig.run()
+        }
+        #expect(uplink.sent(rig.area).map { Array($0[50...]) } == frames)
+        #expect(ring.mapping.consumed == ring.mapping.produced, "positions wrap with the word")
+    }
+}
