@@ -1,5 +1,5 @@
-import FoundationEssentials
 // Programs as text: read from a file or a line, checked, and every error said with the place it is about.
+import FoundationEssentials
 package import MirrorProgram
 
 extension MirrorProgram {

@@ -1,5 +1,5 @@
-import CShims
 // Pure: from a program and its ports' slots to the bits that the capture program sets and the worker reads.
+import CShims
 package import MirrorProgram
 
 /// Which taps select the frames of which capture points.

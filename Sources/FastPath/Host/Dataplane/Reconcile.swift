@@ -130,7 +130,8 @@ extension Dataplane {
         let share = max(64, min(2048, worker.area.bytes / worker.area.chunkSize / 4 / max(1, numbers.count)))
         let chunks = try worker.publish(contents(), wanted: share * numbers.count)
         do throws(HostError) {
-            let span = try SpanPort(link, slot: plan.slot, numbers: numbers, chunks: chunks, worker: worker,
+            let span = try SpanPort(
+                link, slot: plan.slot, numbers: numbers, chunks: chunks, worker: worker,
                 ownTunnels: capture.ownTunnelsMap)
             self.numbers.formUnion(numbers)
             logger.info("\(link.name) is steered into \(span.queues) sockets\(span.isZeroCopy ? ", zero-copy" : "")")

@@ -1,5 +1,5 @@
-import CShims
 // A network interface as rtnetlink describes it (linux/if_link.h).
+import CShims
 package import MirrorProgram
 
 /// One interface of this network namespace.
