@@ -1,6 +1,7 @@
 // swift-tools-version: 6.3
 // The targets of Heliostat in dependency order: CShims <- FastPath -> MirrorProgram <- Control.
 // Tests/ImportTests keeps the import lines so; docs/architecture.md says why.
+
 import PackageDescription
 
 let base: [SwiftSetting] = [
@@ -78,7 +79,8 @@ let package = Package(
             ],
             path: "Sources/Control/API", swiftSettings: base),
         .target(
-            name: "ControlReconcile", dependencies: ["ControlModel", "ControlStore", "ControlTelemetry", "MirrorProgram", log],
+            name: "ControlReconcile",
+            dependencies: ["ControlModel", "ControlStore", "ControlTelemetry", "MirrorProgram", log],
             path: "Sources/Control/Reconcile", swiftSettings: base),
         .target(
             name: "ControlTelemetry",

@@ -1,6 +1,7 @@
 // swift-tools-version: 6.3
 // Benchmarks of Heliostat, a package of their own so that the product's build does not wait for them.
 // `make bench` runs them; each is one executable that prints a table.
+
 import PackageDescription
 
 let package = Package(

@@ -1,5 +1,6 @@
 // Compiles every BPF program of Sources/CShims/bpf inside `swift build` and hands each object to Swift as a
 // base64 literal `let <name>Object`, so that the C is the only truth and nothing binary is in git.
+
 import Foundation
 import PackagePlugin
 

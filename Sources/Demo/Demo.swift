@@ -1,5 +1,6 @@
 // The demonstration, step by step: a lab, the real processes, taps through the REST API, traffic, figures.
 // The witness is the Lab module; nothing here asks Heliostat what arrived, but only what it says itself.
+
 import Foundation
 import Lab
 

@@ -1,4 +1,5 @@
 // `heliostat demo`: the whole system on real frames, on this machine alone. Demo.swift is what it does.
+
 public import ArgumentParser
 import Foundation
 import Lab

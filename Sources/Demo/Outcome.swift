@@ -1,4 +1,5 @@
 // The figures of one demonstration, and whether they agree. Demo.swift collects them, Screen.swift shows them.
+
 import Lab
 
 /// One way that frames went: from a sender to its copies' monitor.

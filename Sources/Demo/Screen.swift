@@ -1,4 +1,5 @@
 // What the demo shows: lines for anybody, and a live line that is redrawn on a terminal only.
+
 import Foundation
 import Glibc
 

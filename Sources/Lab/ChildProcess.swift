@@ -1,5 +1,6 @@
 // A process of the lab: tools such as ip(8), the real heliostat executables, traffic tools.
 // Its output goes into files in memory, which can be read at any time and never fill up a pipe.
+
 import CShims
 public import Foundation
 import Glibc

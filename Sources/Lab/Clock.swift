@@ -1,4 +1,5 @@
 // Time as the lab uses it: the clock that the kernel stamps received frames with, and waiting for a state.
+
 import Glibc
 
 /// Nanoseconds since 1970-01-01 UTC (CLOCK_REALTIME): the clock of the kernel's receive timestamps.

@@ -1,5 +1,6 @@
 // Two hosts that really talk: questions and answers over ordinary UDP sockets of the kernel, while frames are counted.
 // Used by the demo beside FrameSender.swift.
+
 import CShims
 import Foundation
 import Glibc

@@ -1,5 +1,6 @@
 // The real heliostat-dataplane, without a control process, in a lab's host namespace.
 // Spoken to as the control process does: JSON lines on its socket.
+
 import Foundation
 
 /// A running `heliostat-dataplane`, or its supervisor.

@@ -1,5 +1,6 @@
 // The counting receiver, on a thread of its own in a namespace: where originals arrive, or behind the kernel's vxlan
 // device where copies do. Before it: FrameSender.swift. It feeds StreamCheck.swift and PcapFile.swift.
+
 import CShims
 public import Foundation
 import Synchronization

@@ -1,5 +1,6 @@
 // A paced sender of numbered frames, on a thread of its own in a namespace. After it: the tapped port, and
 // FrameReceiver.swift where the frames or their copies arrive.
+
 import CShims
 import Foundation
 import Glibc

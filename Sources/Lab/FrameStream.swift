@@ -1,5 +1,6 @@
 // What a stream of numbered test frames looks like, byte for byte. FrameSender.swift sends it; StreamCheck.swift makes
 // the same bytes again from stream id and sequence number and compares them with what arrived.
+
 import Glibc
 
 /// A stream of numbered frames whose every byte follows from the stream, the sequence number and the time of sending.

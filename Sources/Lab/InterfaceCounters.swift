@@ -1,4 +1,5 @@
 // The kernel's own count of an interface: the independent witness next to sender and receiver.
+
 import Foundation
 
 /// Frames and bytes of an interface as the kernel counts them.

@@ -1,4 +1,5 @@
 // What went wrong in the lab: thrown by every file of this folder, shown by the demo and by a failing test.
+
 public import Foundation
 import Glibc
 

@@ -1,4 +1,5 @@
 // One question and one answer, a line each, over a Unix socket: how DataplaneProcess.swift talks to the dataplane.
+
 import CShims
 import Glibc
 

@@ -1,5 +1,6 @@
 // A network namespace of the lab: the ground on which topologies (TappedPair.swift) stand.
 // Made and deleted by ip(8); code of this process enters one on a thread of its own (NamespaceThread.swift).
+
 import Foundation
 import Glibc
 import Synchronization

@@ -1,5 +1,6 @@
 // A thread of its own inside a network namespace: setns(2) changes the thread that calls it, so it must be
 // neither one of Swift's pool nor one of Dispatch's. Started by Namespace.run, FrameSender and FrameReceiver.
+
 import CShims
 import Foundation
 import Glibc

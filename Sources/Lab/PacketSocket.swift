@@ -1,5 +1,6 @@
 // The lab's door to an interface: an AF_PACKET socket for whole Ethernet frames. FrameSender.swift and
 // FrameReceiver.swift stand on it; a test that needs one hand-made frame uses it directly.
+
 import CShims
 import Glibc
 

@@ -1,4 +1,5 @@
 // What a receiver keeps: the classic pcap format (draft-ietf-opsawg-pcap), nanosecond times, Ethernet.
+
 public import Foundation
 import Glibc
 

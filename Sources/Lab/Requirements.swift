@@ -1,4 +1,5 @@
 // What the lab needs of the machine. Asked first, by the demo and by the condition of every test on namespaces.
+
 import Foundation
 import Glibc
 

@@ -1,5 +1,6 @@
 // The real `heliostat serve` in a lab's host namespace, and the operator's commands on it.
 // It starts the dataplane by itself; deleting the namespace ends both.
+
 import Foundation
 
 /// A running `heliostat serve`.

@@ -1,5 +1,6 @@
 // A real TCP stream between two namespaces, by the kernel's own sockets with whatever offloads the links have on.
 // TCPWitness.swift judges the copies of its segments.
+
 import CShims
 import Foundation
 import Glibc

@@ -1,5 +1,6 @@
 // The judgement of a mirrored TCP stream: every copy well formed, and together the whole sequence space.
 // Fed by FrameReceiver.swift frame by frame; TCPTransfer.swift made the originals.
+
 import Synchronization
 
 /// Checks TCP over IPv4 frames one by one, and that no byte of a stream is missing.

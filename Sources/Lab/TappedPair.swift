@@ -1,5 +1,6 @@
 // The lab's town: two hosts that talk through a third, whose ports are tapped, and monitors that receive the copies.
 // Made of Namespace.swift; the processes under test run in `host` (DataplaneProcess.swift, ServeProcess.swift).
+
 import Foundation
 
 /// A tapped pair of hosts and the monitors of its copies.

@@ -1,5 +1,6 @@
 // What must be undone however the lab ends: at its normal end, at exit, and on SIGINT, SIGTERM and SIGHUP.
 // Namespaces, processes and temporary directories register here when they are made.
+
 import Dispatch
 import Foundation
 import Glibc

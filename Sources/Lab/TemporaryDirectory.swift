@@ -1,4 +1,5 @@
 // Where the processes under test keep their state during a lab.
+
 import Foundation
 import Glibc
 import Synchronization

@@ -1,4 +1,5 @@
 // heliostat-dataplane: the command line and nothing else. What it does is in Sources/FastPath/Host.
+
 import ArgumentParser
 import FastPathHost
 import Glibc

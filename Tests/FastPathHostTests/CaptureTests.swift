@@ -1,4 +1,5 @@
 // The capture program in a real kernel: counts, hooks, generations, sweep.
+
 import CShims
 import FastPath
 import FastPathHost

@@ -1,4 +1,5 @@
 // The control socket with real clients: lines, slow readers, endless lines, who may speak.
+
 import CShims
 import FastPathHost
 import Foundation

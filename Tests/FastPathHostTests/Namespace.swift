@@ -1,5 +1,6 @@
 // A network namespace of a test's own: a thread that unshares, runs one body, and takes the namespace with it when it
 // ends, whatever happened in it.
+
 import CShims
 import Foundation
 import Glibc

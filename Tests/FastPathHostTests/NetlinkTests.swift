@@ -1,4 +1,5 @@
 // rtnetlink: literal messages, cut and corrupted ones, and next hops asked of a real kernel.
+
 import CShims
 import FastPathHost
 import MirrorProgram

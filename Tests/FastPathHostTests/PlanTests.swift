@@ -1,4 +1,5 @@
 // The pure parts: what a port asks of the kernel, the bits of taps, the sizes of rings.
+
 import CShims
 import FastPathHost
 import MirrorProgram

@@ -1,4 +1,5 @@
 // Start and end: CPU and capability checks, state directory, back-off of the supervisor, texts of bad programs.
+
 import CShims
 import FastPathHost
 import Foundation

@@ -1,4 +1,5 @@
 // AF_XDP sockets in a real kernel: one area registered by several, a frame through two of them.
+
 import CShims
 import FastPath
 import FastPathHost

@@ -59,7 +59,8 @@ enum Frames {
     /// The sum of the pseudo-header as a sender leaves it in the checksum field for its NIC.
     static func pseudoSum4(_ frame: [UInt8], network: Int) -> Int {
         let length = frame.big16(network + 2) - 20
-        return Int(~internetChecksum(Array(frame[(network + 12)..<(network + 20)]) + [0, frame[network + 9]] + big16(length)))
+        return Int(
+            ~internetChecksum(Array(frame[(network + 12)..<(network + 20)]) + [0, frame[network + 9]] + big16(length)))
     }
 
     /// Whether IPv4 header and TCP or UDP checksum of an untagged frame at `network` add up.
@@ -68,7 +69,8 @@ enum Frames {
         guard network + length == frame.count else { return false }
         let transport = Array(frame[(network + 20)..<(network + length)])
         let pseudo = Array(frame[(network + 12)..<(network + 20)]) + [0, frame[network + 9]] + big16(transport.count)
-        return internetChecksum(Array(frame[network..<(network + 20)])) == 0 && internetChecksum(pseudo + transport) == 0
+        return internetChecksum(Array(frame[network..<(network + 20)])) == 0
+            && internetChecksum(pseudo + transport) == 0
     }
 
     static func isSound6(_ frame: [UInt8], network: Int = 14) -> Bool {

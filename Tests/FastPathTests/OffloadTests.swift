@@ -1,4 +1,5 @@
 // What senders leave to their NIC is done before a copy leaves: tags, partial checksums, segmentation.
+
 import CShims
 import FastPath
 import MirrorProgram
@@ -75,7 +76,9 @@ import Testing
         #expect(plain.map { $0.big32(38) } == [0xFFFF_FF00, 1192, 2640], "sequence numbers wrap")
         #expect(plain.map { $0.big16(18) } == [0xFFFE, 0xFFFF, 0])
         #expect(plain.map { $0[47] } == [0x90, 0x10, 0x19], "CWR on the first; FIN and PSH on the last")
-        #expect(destination.offered == 3 && destination.frames == 3 && tap.bytes == UInt64(sent.reduce(0) { $0 + $1.count }))
+        #expect(
+            destination.offered == 3 && destination.frames == 3 && tap.bytes == UInt64(sent.reduce(0) { $0 + $1.count })
+        )
     }
 
     /// SKB_GSO_TCP_FIXEDID was bit 3 until 6.17 and is bit 30 since.
@@ -89,14 +92,18 @@ import Testing
 
     @Test func anIPv6SuperFrameIsSegmented() {
         let payload = Frames.payload(3001)
-        let sent = mirrored(Frames.tcp6(payload: payload)) { ($0.gso_size, $0.gso_segments, $0.gso_type) = (1000, 4, 1 << 4) }
+        let sent = mirrored(Frames.tcp6(payload: payload)) {
+            ($0.gso_size, $0.gso_segments, $0.gso_type) = (1000, 4, 1 << 4)
+        }
         #expect(sent.count == 4 && sent.allSatisfy { Frames.isSound6($0) })
         #expect(sent.flatMap { $0[74...] } == payload)
     }
 
     @Test func aUDPSuperFrameIsSegmented() {
         let payload = Frames.payload(2500)
-        let sent = mirrored(Frames.udp4(payload: payload)) { ($0.gso_size, $0.gso_segments, $0.gso_type) = (1000, 3, 1 << 17) }
+        let sent = mirrored(Frames.udp4(payload: payload)) {
+            ($0.gso_size, $0.gso_segments, $0.gso_type) = (1000, 3, 1 << 17)
+        }
         #expect(sent.map { $0.big16(38) } == [1008, 1008, 508])
         #expect(sent.allSatisfy { Frames.isSound4($0) } && sent.flatMap { $0[42...] } == payload)
     }

@@ -1,5 +1,6 @@
 // A worker on rings in plain memory: the tests play the kernel. What the worker would hand to an uplink is read from
 // its TX ring, byte for byte, without privileges.
+
 import CShims
 import FastPath
 import MirrorProgram
@@ -76,7 +77,9 @@ final class FakeCaptureRing {
         let at = data + Int(positions[16])
         let length = MemoryLayout<hs_record>.size + bytes.count
         (at + 8).storeBytes(of: record, as: hs_record.self)
-        bytes.withUnsafeBytes { (at + 8 + MemoryLayout<hs_record>.size).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        bytes.withUnsafeBytes {
+            (at + 8 + MemoryLayout<hs_record>.size).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+        }
         at.storeBytes(of: UInt32(length) | bits, as: UInt32.self)
         positions[16] += UInt(length + 15) & ~7
         return at.assumingMemoryBound(to: UInt32.self)

@@ -1,4 +1,5 @@
 // The `span` source on rings of plain memory: received chunks are sent on as they are.
+
 import CShims
 import FastPath
 import MirrorProgram
@@ -20,7 +21,8 @@ import Testing
                 encapsulation: sampleVXLAN, frameLimit: limit, uplink: uplink.uplink, fate: nil, counters: counters)
         }
         _ = rig.publish(
-            Selection(generation: 1, ports: [.init(slot: 5, taps: [(tap, destinations)])]), plans, uplinks, spans: [span])
+            Selection(generation: 1, ports: [.init(slot: 5, taps: [(tap, destinations)])]), plans, uplinks,
+            spans: [span])
         rig.run()
     }
 

@@ -1,4 +1,5 @@
 // Literal bytes of what is written in front of a frame, and the properties of the hash that fills the source port.
+
 import FastPath
 import Testing
 

@@ -1,4 +1,5 @@
 // The worker's turn on rings of plain memory: what leaves, in which order, and how it is counted.
+
 import CShims
 import FastPath
 import MirrorProgram
@@ -9,7 +10,8 @@ import Testing
     let destination = CounterBlock.allocate()
     let uplink = FakeUplink(number: 1)
 
-    private func plan(_ limit: Int = 9000, uplink: FakeUplink? = nil, counters: CounterBlock? = nil) -> DestinationPlan {
+    private func plan(_ limit: Int = 9000, uplink: FakeUplink? = nil, counters: CounterBlock? = nil) -> DestinationPlan
+    {
         DestinationPlan(
             encapsulation: sampleVXLAN, frameLimit: limit, uplink: (uplink ?? self.uplink).uplink, fate: nil,
             counters: counters ?? destination)

@@ -1,4 +1,5 @@
 // The harness proves itself before it judges anything: planted faults are caught, and its counts are the kernel's.
+
 import Foundation
 import Lab
 import Testing

@@ -1,4 +1,5 @@
 // Where and when a promise is tested: on machines that have network namespaces, one lab at a time.
+
 import Lab
 import Testing
 

@@ -1,5 +1,6 @@
 // What the promises stand on: a lab with a running dataplane, its typed answers, and the ledger laws.
 // The witness (Lab) is outside; this file only speaks with what is judged.
+
 import Foundation
 import Lab
 import MirrorProgram

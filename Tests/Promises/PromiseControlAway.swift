@@ -1,4 +1,5 @@
 // Promise: the control process may die and stay away; the mirror goes on, and its restart finds every tap.
+
 import Foundation
 import Lab
 import Testing

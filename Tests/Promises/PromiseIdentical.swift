@@ -1,6 +1,7 @@
 // Promise: a copy is the original, byte for byte, at the kernel's own vxlan device and at a port of the same host:
 // frames of 14 to 9,014 bytes, tagged or not, IPv4, IPv6 and neither, both directions, two destinations at once,
 // `tap` and `span`.
+
 import Lab
 import MirrorProgram
 import Testing

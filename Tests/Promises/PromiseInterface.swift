@@ -1,4 +1,5 @@
 // Promise: an interface that goes away and comes back is captured again, without anybody's doing.
+
 import Lab
 import MirrorProgram
 import Testing

@@ -1,4 +1,5 @@
 // Promise: kill -9 of the dataplane under load loses no original, and copies resume within 250 ms.
+
 import Glibc
 import Lab
 import MirrorProgram

@@ -1,6 +1,7 @@
 // Promise: nothing vanishes. Offered = handed on + drops by reason; handed on = what the kernel's device received;
 // the UMEM's chunks are all somewhere; under overload and while the dataplane is stopped too, and no original is lost
 // by it.
+
 import Glibc
 import Lab
 import MirrorProgram

@@ -1,4 +1,5 @@
 // Promise: the mirror is never mirrored. The uplink itself is tapped, and copies are not copied again.
+
 import Lab
 import MirrorProgram
 import Testing

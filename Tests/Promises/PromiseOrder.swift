@@ -1,5 +1,6 @@
 // Promise: copies arrive in the order of the originals, per flow and across directions, while the sender moves
 // between CPUs.
+
 import Lab
 import MirrorProgram
 import Synchronization

@@ -1,5 +1,6 @@
 // Promise: a TCP stream with offloads on is mirrored as it looks on a wire: segments that fit, checksums complete, no
 // hole.
+
 import Lab
 import MirrorProgram
 import Testing

@@ -1,5 +1,6 @@
 // Promise: an uplink in trouble (no neighbour, down, too small) costs copies, each counted with its reason, and never
 // an original.
+
 import Lab
 import MirrorProgram
 import Synchronization

@@ -3,6 +3,7 @@
 // measured time: so the figures are the loop's alone, without system calls.
 //
 // Rounds of both kinds alternate and the smallest of each counts: the ratio stays put when the machine is busy.
+
 import Glibc
 
 @main

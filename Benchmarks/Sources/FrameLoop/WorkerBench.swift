@@ -1,5 +1,6 @@
 // A real worker on rings in plain memory: one capture ring full of equal UDP frames, one uplink whose descriptors are
 // completed as soon as a turn has queued them.
+
 import CShims
 import FastPath
 import Glibc

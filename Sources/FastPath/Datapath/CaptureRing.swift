@@ -1,6 +1,7 @@
 // One per-CPU BPF ring buffer, read through mmap without copying (kernel/bpf/ringbuf.c): 8-byte record headers whose
 // length word carries BUSY and DISCARD bits, behind free-running byte positions. Before it: capture.bpf.c.
 // After it: CaptureRings.swift, which merges all rings by time.
+
 import CShims
 import Synchronization
 

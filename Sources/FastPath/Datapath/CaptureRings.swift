@@ -5,6 +5,7 @@
 // and the producer positions afterwards, every record up to that time (the horizon) can be seen; later ones wait for
 // the next turn. A head that is still being written may hide an earlier time: nothing is taken past it, for a
 // millisecond at most.
+
 import CShims
 import MirrorProgram
 

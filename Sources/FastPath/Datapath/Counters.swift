@@ -1,4 +1,5 @@
 // Plain words that the worker adds to and the host side only reads: one block of them for every tap and destination.
+
 public import MirrorProgram
 
 /// The counters of one tap or one destination, cache-line aligned; it stays where it is while tables come and go.

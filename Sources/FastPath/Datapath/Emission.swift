@@ -1,5 +1,6 @@
 // One copy of one wire frame toward one destination: the outer header and the frame go into UMEM chunks, and their
 // descriptors onto the uplink's TX ring. Nothing here waits: a copy that finds no room is dropped with its reason.
+
 import CShims
 import MirrorProgram
 

@@ -1,5 +1,6 @@
 // What the worker acts on: an immutable table in raw memory, made by the host side for every change of the program,
 // a next hop, a link or a socket, and taken over by the worker between two turns. Selections and counters outlive it.
+
 public import MirrorProgram
 
 /// How copies toward one destination leave, as resolved now.

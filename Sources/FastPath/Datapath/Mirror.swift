@@ -1,5 +1,6 @@
 // From a matched frame to its copies: the union of the taps' destinations, one emission for each, and the counting.
 // Between the sources (CaptureRings.swift, SpanReceive.swift) and Emission.swift.
+
 import CShims
 import MirrorProgram
 

@@ -1,6 +1,7 @@
 // The rings of an AF_XDP socket (linux/if_xdp.h, Documentation/networking/af_xdp.rst): power-of-two arrays between
 // two free-running 32-bit indices, one written by us and one by the kernel. Before them: XSKSocket.swift maps them.
 // After them: Uplink.swift and SpanSource.swift.
+
 import Synchronization
 
 /// Where a ring's parts are mapped.

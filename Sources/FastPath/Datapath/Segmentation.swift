@@ -1,6 +1,7 @@
 // Super-frames into wire frames: what the sender's NIC, or the kernel for a NIC that cannot, would have put on the
 // wire (net/ipv4/tcp_offload.c, udp_offload.c): lengths, IP identifications, TCP sequence numbers and flags, checksums.
 // Before it: CaptureRings.swift. After it: Mirror.swift, once for every segment.
+
 import CShims
 import MirrorProgram
 

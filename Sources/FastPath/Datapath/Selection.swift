@@ -1,5 +1,6 @@
 // What the taps of one generation select, in raw memory: made by the host side for every new program, read by the
 // worker for every frame (Mirror.swift). A record is acted on only under the selection that matched it.
+
 import CShims
 
 /// One tap of a port: where its frames go and where they are counted.

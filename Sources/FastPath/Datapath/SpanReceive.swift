@@ -1,5 +1,6 @@
 // The `span` source: frames that a steered port already carries as copies. With one destination the received chunks
 // themselves are sent; further destinations get copies first. Before it: SpanSource.swift. After it: Emission.swift.
+
 import CShims
 import MirrorProgram
 

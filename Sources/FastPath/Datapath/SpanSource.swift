@@ -1,5 +1,6 @@
 // One RX queue of a `span` port: the RX half of an AF_XDP socket, fed by steer.bpf.c. Every frame in it is a copy
 // already, so a chunk may be sent on as it is, with the outer header in its headroom.
+
 import CShims
 
 /// What the worker needs of a bound RX socket.

@@ -1,5 +1,6 @@
 // The frames' memory: one area of equal chunks that every AF_XDP socket of a worker registers as its UMEM.
 // A chunk is always in exactly one place, and the places are counted (UMEM chunks = sum over places).
+
 import CShims
 
 /// The chunks of one worker, and where each of them is.

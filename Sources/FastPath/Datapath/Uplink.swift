@@ -1,5 +1,6 @@
 // An interface that copies leave through: the TX half of an AF_XDP socket. The frame's chunks are filled by
 // Emission.swift; here they are queued, pushed to the kernel and taken back.
+
 import CShims
 
 /// What the worker needs of a bound TX socket.

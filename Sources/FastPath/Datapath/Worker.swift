@@ -3,6 +3,7 @@
 // sends what is in the TX rings. WorkerThread.swift is the host side's handle on it.
 //
 // Nothing on this way waits, allocates or counts references: @_noLocks and Tests/hotcheck prove it.
+
 import CShims
 import Synchronization
 
@@ -117,7 +118,9 @@ extension Worker {
         for index in 0..<table.pointee.spanCount where table.pointee.spans[index].pointee.receive.available() > 0 {
             return false
         }
-        for index in 0..<table.pointee.uplinkCount where table.pointee.uplinks[index].pointee.wantsKick() { return false }
+        for index in 0..<table.pointee.uplinkCount where table.pointee.uplinks[index].pointee.wantsKick() {
+            return false
+        }
         return published.pointee.load(ordering: .relaxed) == UInt(bitPattern: table)
             && stop.pointee.load(ordering: .relaxed) == 0
     }

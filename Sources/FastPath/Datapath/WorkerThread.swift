@@ -1,5 +1,6 @@
 // The host side's handle on a worker: makes its state, publishes tables, reads counters. The thread that calls `run`
 // belongs to the worker until `stop`; everything else here is called from the host side's one thread.
+
 import CShims
 public import MirrorProgram
 import Synchronization

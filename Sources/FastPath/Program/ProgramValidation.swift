@@ -18,7 +18,8 @@ extension MirrorProgram {
         try unique(destinations.map(\.id), "destination")
         if destinations.count > Self.destinationsPerProgram {
             throw ProgramError(
-                "the program has \(destinations.count) destinations; one dataplane serves \(Self.destinationsPerProgram) at most")
+                "the program has \(destinations.count) destinations; one dataplane serves \(Self.destinationsPerProgram) at most"
+            )
         }
         try unique(taps.map(\.id), "tap")
         for port in ports { try port.validate() }
@@ -63,7 +64,8 @@ extension MirrorProgram {
             destinationsOfPort[tap.port, default: []].formUnion(tap.destinations)
             if destinationsOfPort[tap.port]!.count > Self.destinationsPerPort {
                 throw ProgramError(
-                    "port '\(tap.port)' has more than \(Self.destinationsPerPort) destinations; mirror to fewer from one port")
+                    "port '\(tap.port)' has more than \(Self.destinationsPerPort) destinations; mirror to fewer from one port"
+                )
             }
             tapsOfPort[tap.port, default: 0] += 1
             if tapsOfPort[tap.port]! > Self.tapsPerPort {

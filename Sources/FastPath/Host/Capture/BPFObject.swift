@@ -1,5 +1,6 @@
 // A compiled BPF program out of this binary, opened by libbpf from memory and loaded into the kernel.
 // Before it: the CompileBPF plugin. After it: CaptureProgram.swift and SteerProgram.swift.
+
 import CLibBPF
 import CShims
 import Glibc

@@ -1,6 +1,7 @@
 // What is captured under one generation: the map that the capture program looks a slot and direction up in. One such
 // map is made for each new program and put in place whole, so that no frame meets half of one.
 // Before it: the plan of a program. After it: capture.bpf.c; its counters come back through `counts`.
+
 import CLibBPF
 import CShims
 

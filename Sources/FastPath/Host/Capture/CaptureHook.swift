@@ -3,6 +3,7 @@
 //
 // Nothing is pinned. A tcx link lives by our descriptor, so the kernel takes it away when we die, whatever kills us;
 // a clsact filter stays, and the next start sweeps it (Sweep.swift).
+
 import CLibBPF
 import CShims
 import Glibc

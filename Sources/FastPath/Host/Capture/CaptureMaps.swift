@@ -1,5 +1,6 @@
 // The maps that the capture program and we share beside its entries: rings per CPU, the wake-up word, our own tunnels.
 // Before it: CaptureProgram.swift and CaptureRingSet.swift. After it: the worker, which gets the mappings.
+
 import CLibBPF
 import CShims
 import Glibc

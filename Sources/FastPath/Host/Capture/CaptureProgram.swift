@@ -4,6 +4,7 @@
 // libbpf's way to set constants is to open and load the whole object again, which parses the kernel's type
 // information each time: 32 ms. The instructions that it leaves behind are final but for the descriptor of .rodata, so
 // a load of our own changes that one and takes 6 ms.
+
 import CLibBPF
 package import CShims
 import Glibc

@@ -1,5 +1,6 @@
 // The memory that captured frames wait in: one BPF ring buffer for each CPU, mapped. Made before there is a program;
 // CaptureMaps.swift hands the rings to it, and the worker reads them.
+
 import CLibBPF
 import CShims
 package import FastPath

@@ -1,5 +1,6 @@
 // The capture program as a direct-action filter of the clsact qdisc (linux/pkt_cls.h), for kernels without tcx: first
 // by priority, and recognisable by its handle.
+
 import CLibBPF
 import CShims
 import Glibc

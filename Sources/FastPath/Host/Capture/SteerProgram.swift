@@ -1,5 +1,6 @@
 // steer.bpf.c on one `span` port: XDP in the driver hands every frame of a queue to that queue's AF_XDP socket.
 // Before it: BPFObject.swift. After it: XSKSocket.swift.
+
 import CLibBPF
 import CShims
 

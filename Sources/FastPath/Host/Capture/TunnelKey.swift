@@ -1,4 +1,5 @@
 // Outer tuple of a tunnel of ours: what the capture program knows our own copies by (record.h, hs_tunnel_key).
+
 import CShims
 
 /// A tunnel that copies leave through; numbers in host order.

@@ -1,4 +1,5 @@
 // One connection to the control socket: bytes in, lines out of them; replies in, bytes out as the peer takes them.
+
 import Glibc
 
 /// Buffers of one client. Nothing here blocks.

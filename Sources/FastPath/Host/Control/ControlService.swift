@@ -1,4 +1,5 @@
 // From one line of the control socket to its reply. Before it: ControlSocket. After it: Dataplane.
+
 import FoundationEssentials
 import Logging
 import MirrorProgram

@@ -1,5 +1,6 @@
 // The Unix socket that the control process and the operator's commands speak to: newline-delimited JSON, several
 // clients at once, one reply a line. Before it: EventLoop. After it: whoever answers, Dataplane.swift.
+
 import CShims
 import Glibc
 

@@ -1,4 +1,5 @@
 // Who is at the other end of a Unix socket, as the kernel vouches (unix(7), SO_PEERCRED).
+
 import CShims
 import Glibc
 

@@ -1,4 +1,5 @@
 // Programs as text: read from a file or a line, checked, and every error said with the place it is about.
+
 import FoundationEssentials
 package import MirrorProgram
 

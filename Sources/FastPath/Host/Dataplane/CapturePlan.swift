@@ -1,4 +1,5 @@
 // Pure: from a program and its ports' slots to the bits that the capture program sets and the worker reads.
+
 import CShims
 package import MirrorProgram
 

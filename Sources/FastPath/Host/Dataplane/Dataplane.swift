@@ -1,6 +1,7 @@
 // The orchestrator of the host side: one program, the kernel as it is, and the difference between the two. Level-
 // triggered: every event and every second `reconcile` computes from scratch what should be, and touches only what is
 // not so. Order: uplink, tunnel, table, capture for what is added; the reverse for what is removed.
+
 import CShims
 import FastPath
 import Glibc

@@ -1,5 +1,6 @@
 // Where the copies of one destination go at this moment: resolved from the kernel's tables, or the reason why not.
 // Before it: NextHopResolver and LinkTable. After it: a row of the forwarding table, and a line of the status.
+
 import FastPath
 import MirrorProgram
 

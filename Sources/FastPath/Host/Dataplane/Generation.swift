@@ -1,6 +1,7 @@
 // One program as the kernel and the worker run it: slots and bits for its ports and taps, the selection that the
 // worker acts by, the entries that the capture program matches by. Before it: a valid MirrorProgram. After it:
 // Dataplane.swift installs it, and folds its counters when the next one has taken over.
+
 import CShims
 import FastPath
 import MirrorProgram

@@ -1,5 +1,6 @@
 // The kernel's networking as the dataplane sees it: interfaces followed live, routes and neighbours asked for.
 // Before it: rtnetlink. After it: `changed` makes Dataplane.swift compare what is with what should be.
+
 import CShims
 import Glibc
 

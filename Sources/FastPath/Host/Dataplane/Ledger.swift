@@ -1,5 +1,6 @@
 // All counters by the ids that people know: the worker's blocks, and what was lost before the worker saw it (no room
 // in a capture ring or an RX ring), which only the kernel can count.
+
 import FastPath
 import MirrorProgram
 

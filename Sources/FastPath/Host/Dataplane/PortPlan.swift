@@ -1,4 +1,5 @@
 // Pure: what one port of a program asks of the kernel right now, given the interfaces that there are.
+
 import CShims
 package import MirrorProgram
 

@@ -1,6 +1,7 @@
 // From what should be to what is: the steps of one look, in the order in which they are done. Every step is repeated
 // until it has succeeded, and does nothing where all is right. Before it: an event, a new program, or the second.
 // After it: StatusReport.swift tells what came of it.
+
 import CShims
 import FastPath
 import Logging

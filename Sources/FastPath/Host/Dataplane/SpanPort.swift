@@ -1,5 +1,6 @@
 // A `span` port as the host side holds it: the steering program and one socket for each RX queue. Before it: the
 // port's link. After it: the worker reads the sockets' RX rings through `sources`.
+
 import CShims
 import FastPath
 import Glibc

@@ -1,5 +1,6 @@
 // What a dataplane says of itself, as it was really obtained: the answers to `status` and `stats`, and one line of
 // log for every change of state. Before it: Reconcile.swift. After it: the control socket.
+
 import FastPath
 import Glibc
 import Logging

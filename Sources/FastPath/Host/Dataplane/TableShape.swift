@@ -1,4 +1,5 @@
 // Everything of a forwarding table that can be compared: a table is published when its shape differs from the last.
+
 import FastPath
 import MirrorProgram
 

@@ -1,5 +1,6 @@
 // An interface that copies leave through, as the host side holds it: the bound socket and what the worker needs of it.
 // Before it: XSKSocket. After it: the forwarding table refers to `pointer`.
+
 import CShims
 import FastPath
 import Synchronization

@@ -1,5 +1,6 @@
 // The worker thread and what the host side shares with it: the bell, the epoll set it sleeps in, the tables. Before
 // it: CaptureMaps and UMEM. After it: the loop of Worker.swift, which acts on the last table that was published.
+
 import CShims
 import FastPath
 import Glibc

@@ -1,4 +1,5 @@
 // A network interface as rtnetlink describes it (linux/if_link.h).
+
 import CShims
 package import MirrorProgram
 

@@ -1,4 +1,5 @@
 // All interfaces of this namespace, followed live: one dump, then every event. Lost events mean a new dump.
+
 import CShims
 
 /// The kernel's interfaces by index and by name.

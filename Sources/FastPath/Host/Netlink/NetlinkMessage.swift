@@ -1,5 +1,6 @@
 // The wire form of rtnetlink (RFC 3549 section 2.2, linux/netlink.h): a header, a fixed struct of the family, and
 // attributes aligned to four bytes. Written and read with bounds checks; nothing here trusts a length.
+
 import CShims
 
 /// One message as it came from the kernel.

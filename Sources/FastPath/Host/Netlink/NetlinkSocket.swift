@@ -1,5 +1,6 @@
 // The two ways to speak rtnetlink: a query socket that asks and waits (the kernel answers at once), and a monitor
 // socket that the event loop reads. After them: LinkTable and NextHopResolver.
+
 import CShims
 import Glibc
 

@@ -1,5 +1,6 @@
 // Where copies toward a remote really go: what the outer header is made of, or why nothing can be sent.
 // Before it: NextHopResolver. After it: the forwarding table.
+
 package import MirrorProgram
 
 /// A resolved way to an IPv4 address.

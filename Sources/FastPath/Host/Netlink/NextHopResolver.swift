@@ -1,5 +1,6 @@
 // From the remote of a tunnel to an interface, a source address, a MAC address and an MTU, by asking the kernel: its
 // routing decision, then its neighbour table. We transmit behind the kernel's back, so we also keep its entry fresh.
+
 import CShims
 import Glibc
 package import MirrorProgram

@@ -1,5 +1,6 @@
 // One piece of work on a thread of its own while the main thread does another: at start the kernel clears memory for
 // rings and frames (some 50 ms of one CPU) while it verifies the BPF programs.
+
 import Glibc
 
 /// Work that was started on another thread, and its outcome.

@@ -1,5 +1,6 @@
 // The first thing at start: the hot module is built for x86-64-v3, and without these instructions it would die of
 // SIGILL in the middle of a frame.
+
 import Glibc
 
 /// What this machine's CPU must offer.

@@ -1,4 +1,5 @@
 // The second thing at start: whether the kernel will let us, said by name rather than as EPERM from somewhere deep.
+
 import CShims
 
 /// Linux capabilities of this process.

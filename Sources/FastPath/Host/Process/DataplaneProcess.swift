@@ -1,5 +1,6 @@
 // The process from its first to its last moment: checks, lock, kernel, last program, control socket, loop, and
 // everything out of the kernel again. Before it: the command line. After it: the supervisor or systemd.
+
 import CShims
 import FoundationEssentials
 import Glibc

@@ -1,4 +1,5 @@
 // A file descriptor that closes itself: every kernel object of ours is held by one, so that what is dropped is gone.
+
 import Glibc
 
 /// Owner of one file descriptor.

@@ -1,5 +1,6 @@
 // The main thread of the dataplane: one epoll set and a few timers. Before it: the kernel's descriptors. After it:
 // the callbacks of the control socket, rtnetlink and the signals. Nothing here touches a frame.
+
 import CShims
 import Glibc
 

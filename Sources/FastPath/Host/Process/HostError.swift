@@ -1,4 +1,5 @@
 // The one error of the cold side: what failed, on which object, and what to do about it. Logged once, at the edge.
+
 import Glibc
 
 /// Something the kernel, a file or a peer refused.

@@ -1,5 +1,6 @@
 // Who comes first on a CPU: a dataplane that starts, for a tenth of a second, so that copies resume soon on a busy
 // machine; then everybody else before the worker.
+
 import Glibc
 
 /// Nice values of threads.

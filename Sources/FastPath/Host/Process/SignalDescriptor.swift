@@ -1,4 +1,5 @@
 // Signals as something to read: they are blocked in every thread that is made afterwards, and arrive in the main loop.
+
 import CShims
 import Glibc
 

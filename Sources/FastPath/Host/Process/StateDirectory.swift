@@ -1,5 +1,6 @@
 // The dataplane's directory: one lock, so that one dataplane runs on it; the last program, so that a restart runs it
 // again; the control socket's place. Before it: the command line. After it: Dataplane.swift.
+
 import CShims
 import Glibc
 

@@ -4,6 +4,7 @@
 //
 // Why a stand-by: starting the process and having libbpf read the kernel's type information takes 60 to 150 ms on a
 // busy machine, of the 250 ms after which copies are to flow again.
+
 import CShims
 import Glibc
 package import Logging

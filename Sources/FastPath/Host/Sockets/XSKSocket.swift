@@ -4,6 +4,7 @@
 // Every socket registers the whole of the worker's chunks as a UMEM of its own. The kernel allows that, and it spares
 // the restrictions of XDP_SHARED_UMEM (one fill ring for all, one device): a chunk that came in on one socket goes out
 // on another by its address alone, and whose turn it is only the worker has to know.
+
 import CShims
 package import FastPath
 import Glibc
