@@ -28,8 +28,8 @@ struct HeliostatDataplane: ParsableCommand {
     @Flag(help: "Keep a dataplane running: another one, which stands by, takes over when it dies.")
     var supervise = false
 
-    @Flag(help: .hidden)
-    var waitForLock = false
+    @Option(help: .hidden)
+    var supervisor: Int32?
 
     func validate() throws {
         if verb != "run" { throw ValidationError("unknown command '\(verb)'; there is only 'run'") }
@@ -46,12 +46,12 @@ struct HeliostatDataplane: ParsableCommand {
                     "\(program): ok (\(valid.ports.count) ports, \(valid.destinations.count) destinations, \(valid.taps.count) taps)"
                 )
             } else if supervise {
-                var arguments = ["run", "--state-dir", stateDir, "--wait-for-lock"]
+                var arguments = ["run", "--state-dir", stateDir, "--supervisor", "\(getpid())"]
                 if let program { arguments += ["--program", program] }
                 let supervisor = try Supervisor(stateDirectory: stateDir, arguments: arguments, logger: logger)
                 Glibc.exit(try supervisor.run())
             } else {
-                try DataplaneProcess(stateDirectory: stateDir, programFile: program, waits: waitForLock).run(logger)
+                try DataplaneProcess(stateDirectory: stateDir, programFile: program, supervisor: supervisor).run(logger)
             }
         } catch {
             let line = "heliostat-dataplane: \(error)\n"

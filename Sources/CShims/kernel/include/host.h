@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
@@ -59,3 +60,6 @@ static const unsigned long long hs_xdp_transmit_offset = XDP_PGOFF_TX_RING;
 int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
 int pthread_setname_np(pthread_t thread, const char *name);
 int unshare(int flags);
+
+/* Sends `signal` to this process when its parent ends; 0 for none. */
+static inline int hs_signal_at_parents_end(int signal) { return prctl(PR_SET_PDEATHSIG, (unsigned long)signal); }

@@ -12,13 +12,13 @@ package struct DataplaneProcess {
     package var stateDirectory: String
     /// Runs this file instead of the last program.
     package var programFile: String?
-    /// Stand by until nobody has the state directory's lock, instead of refusing.
-    package var waits: Bool
+    /// Process id of the supervisor to stand by for: the state directory's lock is waited for, instead of refusing.
+    package var supervisor: Int32?
 
-    package init(stateDirectory: String, programFile: String?, waits: Bool) {
+    package init(stateDirectory: String, programFile: String?, supervisor: Int32?) {
         self.stateDirectory = stateDirectory
         self.programFile = programFile
-        self.waits = waits
+        self.supervisor = supervisor
     }
 
     /// Runs until SIGTERM or SIGINT.
@@ -28,9 +28,7 @@ package struct DataplaneProcess {
         let capabilities = try Capabilities()
         try capabilities.check()
         let program = try programFile.map { file throws(HostError) in try Self.read(file) }
-        // One that stands by does the longest part of starting before it waits.
-        let capture = waits ? try CaptureProgram.best() : nil
-        let directory = try StateDirectory(stateDirectory, waiting: waits)
+        let (directory, capture) = try open()
         signal(SIGPIPE, SIG_IGN)
         let signals = try SignalDescriptor([SIGTERM, SIGINT])
         let loop = try EventLoop()
@@ -51,6 +49,18 @@ package struct DataplaneProcess {
         socket.close()
         dataplane.stop()
         logger.notice("stopped; nothing of ours is left in the kernel")
+    }
+
+    /// Takes the state directory. One that stands by does the longest part of starting before it waits, and ends with
+    /// its supervisor until it works.
+    private func open() throws(HostError) -> (StateDirectory, CaptureProgram?) {
+        guard let supervisor else { return (try StateDirectory(stateDirectory), nil) }
+        _ = hs_signal_at_parents_end(SIGKILL)
+        if getppid() != supervisor { throw HostError("the supervisor (pid \(supervisor)) is gone") }
+        let capture = try CaptureProgram.best()
+        let directory = try StateDirectory(stateDirectory, waiting: true)
+        _ = hs_signal_at_parents_end(0)
+        return (directory, capture)
     }
 
     /// Validates a program file without touching the kernel.
