@@ -122,6 +122,10 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
         }
     }
 
+    /// Largest `generation`: a number that every JSON reader keeps exactly.
+    public static let largestGeneration: UInt64 = 1 << 53 - 1
+    /// Number of ports that one dataplane captures.
+    public static let portsPerProgram = 1024
     /// Number of taps that one port can carry.
     public static let tapsPerPort = 64
     /// Number of different destinations that the taps of one port can have together.

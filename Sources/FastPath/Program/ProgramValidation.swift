@@ -14,6 +14,13 @@ extension MirrorProgram {
     ///
     /// - Throws: `ProgramError` for the first object that is wrong, in the order ports, destinations, taps.
     public func validate() throws(ProgramError) {
+        if generation > Self.largestGeneration {
+            throw ProgramError("generation \(generation) is too large; use at most \(Self.largestGeneration)")
+        }
+        if ports.count > Self.portsPerProgram {
+            throw ProgramError(
+                "the program has \(ports.count) ports; one dataplane captures \(Self.portsPerProgram) at most")
+        }
         try unique(ports.map(\.id), "port")
         try unique(destinations.map(\.id), "destination")
         if destinations.count > Self.destinationsPerProgram {
