@@ -3,6 +3,7 @@
 import CShims
 import FastPathHost
 import Foundation
+import Glibc
 import MirrorProgram
 import Testing
 
@@ -28,6 +29,19 @@ import Testing
             } throws: {
                 "\($0)" == "another heliostat-dataplane (pid \(getpid())) runs on \(path)/deep/er; stop it first"
             }
+        }
+    }
+
+    @Test func aDirectoryThatOthersWriteToIsRefused() throws {
+        try withTemporaryDirectory { path in
+            let (open, link) = (path + "/open", path + "/link")
+            #expect(mkdir(open, 0o750) == 0 && chmod(open, 0o770) == 0)
+            #expect(throws: HostError.self) { try StateDirectory(open) }
+            #expect(chmod(open, 0o750) == 0 && symlink(open, link) == 0)
+            #expect(throws: HostError.self) { try StateDirectory(link) }
+            #expect(symlink(path + "/elsewhere", open + "/lock") == 0)
+            #expect(throws: HostError.self) { try StateDirectory(open) }
+            #expect(access(path + "/elsewhere", F_OK) != 0, "nothing was made through the link")
         }
     }
 

@@ -145,4 +145,25 @@ struct ProgramValidationTests {
         #expect(refusal(taps: Array(taps.dropLast())) == nil)
         #expect(refusal(taps: taps) == "port 'web' has more than 64 taps; give one tap several destinations")
     }
+
+    @Test("a port has 64 destinations, however many taps name them")
+    func destinationsPerPort() {
+        let many = (1...65).map { Self.tunnel("d\($0)", "192.0.2.9", vni: UInt32($0)) }
+        let names = many.map(\.id)
+        #expect(refusal(destinations: many, taps: [tap(to: Array(names.dropLast()))]) == nil)
+        #expect(
+            refusal(destinations: many, taps: [tap("a", to: Array(names[..<40])), tap("b", to: Array(names[30...]))])
+                == "port 'web' has more than 64 destinations; mirror to fewer from one port")
+    }
+
+    @Test("a dataplane has room for 1,024 ports and 8,192 destinations, and generations end where JSON does")
+    func sizes() {
+        let ports = (1...1025).map { Port(id: "p\($0)", interface: "v\($0)") }
+        #expect(refusal(ports: Array(ports.dropLast())) == nil)
+        #expect(refusal(ports: ports) == "the program has 1025 ports; one dataplane captures 1024 at most")
+        let many = (1...8193).map { Self.tunnel("d\($0)", "192.0.2.9", vni: UInt32($0)) }
+        #expect(
+            refusal(destinations: many) == "the program has 8193 destinations; one dataplane serves 8192 at most")
+        #expect(throws: ProgramError.self) { try MirrorProgram(generation: .max).validate() }
+    }
 }

@@ -43,7 +43,7 @@ final class ControlService {
             do throws(HostError) {
                 try dataplane.run(program)
             } catch {
-                if let before { try directory.save(program: before) }
+                if let before { try directory.save(program: before) } else { directory.removeProgram() }
                 throw error
             }
             logger.info("runs program \(program.generation)")

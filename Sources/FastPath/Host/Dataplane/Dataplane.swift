@@ -86,7 +86,15 @@ package final class Dataplane {
         changed = { wake.schedule(in: .milliseconds(5)) }
         self.wake = wake
         self.tick = tick
-        if let first { try begin(first) }
+        if let first {
+            do throws(HostError) {
+                try begin(first)
+            } catch {
+                // The next look tries again, and says so as long as it fails.
+                logger.error("\(error)")
+                current?.switchPositions = nil
+            }
+        }
         self.worker = try worker.wait()
         if current != nil { _ = openUplinks() }
         published = shape

@@ -28,7 +28,9 @@ package final class StateDirectory {
     static func lock(
         _ file: String, waiting: Bool, else holder: String, _ why: String
     ) throws(HostError) -> Descriptor {
-        let descriptor = try Descriptor("cannot open \(file)") { open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o640) }
+        let descriptor = try Descriptor("cannot open \(file)") {
+            open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o640)
+        }
         do throws(HostError) {
             try check("cannot lock \(file)") { flock(descriptor.raw, LOCK_EX | (waiting ? 0 : LOCK_NB)) }
         } catch  where error.code == EWOULDBLOCK {
@@ -50,11 +52,14 @@ package final class StateDirectory {
         }
     }
 
+    /// Forgets the last program, where there was none before one that is refused.
+    package func removeProgram() { unlink(programPath) }
+
     /// Replaces the last program: a reader, also one after a crash of the machine, finds the old one or the new one.
     package func save(program: [UInt8]) throws(HostError) {
         let temporary = programPath + ".new"
         let file = try Descriptor("cannot write \(temporary)") {
-            open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
+            open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o640)
         }
         var written = 0
         while written < program.count {
@@ -76,7 +81,22 @@ package final class StateDirectory {
             if part.isEmpty || mkdir(made, 0o750) == 0 { continue }
             if errno != EEXIST { throw .system("cannot make the state directory \(made)") }
         }
+        try secure(path)
         giveToGroup(path)
+    }
+
+    /// What is in the directory is trusted, and written to as root: it must be ours, and nobody else's to write.
+    private static func secure(_ path: String) throws(HostError) {
+        let directory = try Descriptor("the state directory \(path) is not a directory of its own") {
+            open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+        }
+        var information = stat()
+        try check("cannot look at \(path)") { fstat(directory.raw, &information) }
+        if information.st_uid != geteuid() || information.st_mode & 0o022 != 0 {
+            throw HostError(
+                "the state directory \(path) must belong to user \(geteuid()) and be writable by no other; mend it or name another"
+            )
+        }
     }
 
     /// Lets the group heliostat in, where it exists and we may.
