@@ -2,6 +2,7 @@
    module lacks, and constants that are newer than the headers of Debian 12. No logic. */
 #pragma once
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/if_xdp.h>
 #include <linux/sockios.h>
 #include <linux/netlink.h>
@@ -63,3 +64,11 @@ int unshare(int flags);
 
 /* Sends `signal` to this process when its parent ends; 0 for none. */
 static inline int hs_signal_at_parents_end(int signal) { return prctl(PR_SET_PDEATHSIG, (unsigned long)signal); }
+
+/* An interface takes frames for any address as long as this AF_PACKET socket is open (packet(7)): -1 with errno. */
+static inline int hs_make_promiscuous(int socket, int interface)
+{
+    struct packet_mreq request = {.mr_ifindex = interface, .mr_type = PACKET_MR_PROMISC};
+
+    return setsockopt(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request);
+}

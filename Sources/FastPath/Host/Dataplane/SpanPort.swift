@@ -16,6 +16,8 @@ final class SpanPort {
     var queues: Int { sockets.count }
 
     private let steer: SteerProgram
+    /// Copies are addressed to somebody else: the interface takes them as long as this socket is open, no longer.
+    private let promiscuity: Descriptor
     private var sockets: [XSKSocket] = []
     private var seenDrops: UInt64 = 0
 
@@ -30,6 +32,7 @@ final class SpanPort {
         interface = link.index
         self.slot = slot
         self.numbers = numbers
+        promiscuity = try Self.makePromiscuous(link)
         steer = try SteerProgram(ownTunnels: ownTunnels)
         try steer.attach(interface: link.index, name: link.name)
         let share = chunks.count / max(1, numbers.count)
@@ -68,6 +71,14 @@ final class SpanPort {
         let now = sockets.reduce(0) { $0 + $1.receiveDrops }
         defer { seenDrops = max(now, seenDrops) }
         return now > seenDrops ? now - seenDrops : 0
+    }
+
+    private static func makePromiscuous(_ link: Link) throws(HostError) -> Descriptor {
+        let type = Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue)
+        // Of no protocol: the socket itself receives nothing.
+        let holder = try Descriptor("cannot open a packet socket for \(link.name)") { socket(AF_PACKET, type, 0) }
+        try check("cannot make \(link.name) promiscuous") { hs_make_promiscuous(holder.raw, link.index) }
+        return holder
     }
 
     /// Number of RX queues of an interface (linux/ethtool.h, ETHTOOL_GCHANNELS); 1 where the driver does not tell.
