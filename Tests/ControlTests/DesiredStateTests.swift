@@ -74,6 +74,7 @@ import Testing
         (Sample.port("d", host: "mirror"), .error, "would come back"),
         (Sample.port("d"), .down, "no interface"),
         (Sample.port("d", interface: "veth9", up: false), .down, "admin_state_up"),
+        (Sample.port("d", host: "ids", up: false), .down, "admin_state_up"),
         (Sample.port("d", interface: "hs-9"), .error, "Heliostat's own"),
     ])
     func aBadDestinationIsAVerdict(_ port: Port, _ status: Status, _ text: String) throws {
@@ -142,6 +143,52 @@ import Testing
             ])
         #expect(desired.program.destinations.map(\.id) == ["s"])
         #expect(desired.program.taps.map(\.id) == ["g"])
+    }
+
+    @Test func tooManyPortsKeepTheEarlierOnes() throws {
+        let limit = MirrorProgram.portsPerProgram
+        let ports = (0..<limit + 2).map { Sample.port("p\($0)", interface: "if\($0)") }
+        var flows = ports.map { Sample.flow("f\($0.id)", service: "s", port: $0.id) }
+        flows.append(Sample.flow("late", service: "s", port: "p0", direction: "IN"))
+        let desired = try desired(ports: ports + [ids], services: [Sample.service("s", port: "ids")], flows: flows)
+        #expect(desired.program.ports.map(\.id) == ports.prefix(limit).map(\.id))
+        #expect(Set(desired.verdicts.keys) == ["fp\(limit)", "fp\(limit + 1)"])
+        #expect(desired.verdicts["fp\(limit)"]?.status == .error)
+        #expect(
+            desired.verdicts["fp\(limit)"]?.reason == "this host has 1024 tapped ports already, which is the limit")
+        #expect(desired.program.taps.last?.id == "late")
+    }
+
+    @Test func tooManyServicesKeepTheEarlierOnes() throws {
+        let limit = MirrorProgram.destinationsPerProgram
+        let services = (0..<limit + 1).map { Sample.service("s\($0)", port: "ids", tunnelID: Int64($0)) }
+        let desired = try desired(
+            ports: [web, ids], services: services,
+            flows: [
+                Sample.flow("f", service: "s0", port: "web"), Sample.flow("g", service: "s\(limit)", port: "web"),
+            ])
+        #expect(desired.program.destinations.map(\.id) == services.prefix(limit).map(\.id))
+        #expect(Set(desired.verdicts.keys) == ["s\(limit)", "g"])
+        #expect(desired.verdicts["s\(limit)"]?.status == .error)
+        #expect(desired.verdicts["g"]?.status == .error)
+        #expect(desired.program.taps.map(\.id) == ["f"])
+    }
+
+    @Test func aFlowThatDoesNotFitIsNoPartOfALoop() throws {
+        // web is full; the flow that does not fit must not count as a path from web to a.
+        let a = Sample.port("a", interface: "veth1")
+        let full = (0..<MirrorProgram.tapsPerPort).map { Sample.flow("\($0)", service: "s", port: "web") }
+        let desired = try desired(
+            ports: [web, ids, a],
+            services: [
+                Sample.service("s", port: "ids"), Sample.service("to-a", port: "a"),
+                Sample.service("to-web", port: "web"),
+            ],
+            flows: full + [
+                Sample.flow("over", service: "to-a", port: "web"), Sample.flow("back", service: "to-web", port: "a"),
+            ])
+        #expect(Set(desired.verdicts.keys) == ["over"])
+        #expect(desired.program.taps.last?.id == "back")
     }
 
     @Test func aPortHasSixtyFourTaps() throws {

@@ -10,6 +10,8 @@ final class FakeDataplane: Sendable {
         var applied = 0
         /// Answer to every `apply`, if set.
         var refusal: String?
+        /// Refuses what has this tap.
+        var refusedTap: String?
         /// Interfaces that are not there.
         var missing: Set<String> = []
         var epoch = "epoch-1"
@@ -81,6 +83,9 @@ final class FakeDataplane: Sendable {
             switch request {
             case .apply(let program):
                 if let refusal = state.refusal { return DataplaneReply(error: refusal) }
+                if program.taps.contains(where: { $0.id == state.refusedTap }) {
+                    return DataplaneReply(error: "not this tap")
+                }
                 do throws(ProgramError) {
                     try program.validate()
                 } catch { return DataplaneReply(error: error.description) }

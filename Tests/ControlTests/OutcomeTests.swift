@@ -38,7 +38,9 @@ import Testing
         #expect(outcome.tapServices.map(\.object.status) == [.active])
         #expect(outcome.ports.map(\.object.id) == ["web", "ids"])
         #expect(outcome.ports[0].object.status == .active)
-        #expect(outcome.ports[1].object.status == .down)
+        // On a bare collector.
+        #expect(outcome.ports[1].object.status == .active)
+        #expect(outcome.ports[1].object.statusReason == nil)
         #expect(outcome.statuses.expectations[Key("tap_flow", "f")] == .some(4))
         #expect(outcome.removals.isEmpty)
     }
@@ -98,6 +100,18 @@ import Testing
             ])
         #expect(gone.removals.writes.allSatisfy { $0.value == nil })
         #expect(gone.statuses.writes.allSatisfy { $0.key.kind == "port" })
+    }
+
+    @Test func aPortElsewhereIsDown() {
+        let snapshot = Sample.snapshot(ports: [
+            Sample.port("a", host: "there", status: "ACTIVE"), Sample.port("b", host: "nowhere", status: "ACTIVE"),
+            Sample.port("c", host: "ids", up: false, status: "ACTIVE"),
+        ])
+        #expect(
+            outcome(snapshot, .running(status())).ports.map(\.object.statusReason) == [
+                "on host 'there', which this process does not serve",
+                "on host 'nowhere', which this process does not serve", "admin_state_up is false",
+            ])
     }
 
     @Test func aPortIsActiveWhereItsInterfaceIs() {

@@ -107,6 +107,8 @@ import Testing
         }
         let reason = try await api.get(flow).object["tap_flow"]?.object?["status_reason"]?.string
         #expect(reason?.hasPrefix("the dataplane does not answer: ") == true)
+        #expect(reason?.hasSuffix("; restart heliostat serve as root, or start heliostat-dataplane") == true)
+        #expect(api.telemetry.observation.reason?.contains("restart heliostat serve as root") == true)
         #expect(!api.telemetry.observation.isConnected)
         let dataplane = FakeDataplane(path: system.path)
         _ = try await system.wait(flow, "tap_flow", "ACTIVE")
@@ -143,6 +145,90 @@ import Testing
             flow, "tap_flow", "the dataplane refused the program: no more room", of: "status_reason")
         dataplane.change { $0.refusal = nil }
         _ = try await system.wait(flow, "tap_flow", "ACTIVE")
+    }
+
+    @Test func aRefusalKeepsNothingFromBeingRemoved() async throws {
+        let api = try await APIHarness()
+        let system = System(api)
+        let dataplane = FakeDataplane(path: system.path)
+        let tap = try await api.makeTap()
+        let flow = "taas/tap_flows/\(tap.flow)"
+        _ = try await system.wait(flow, "tap_flow", "ACTIVE")
+        func make(_ direction: String) async throws -> String {
+            try await api.make(
+                "taas/tap_flows", "tap_flow",
+                [
+                    "tap_service_id": .string(tap.service), "source_port": .string(tap.source),
+                    "direction": .string(direction),
+                ])
+        }
+        let second = try await make("IN")
+        _ = try await system.wait("taas/tap_flows/\(second)", "tap_flow", "ACTIVE")
+        dataplane.change { $0.refusal = "not now" }
+        let bad = try await make("OUT")
+        dataplane.change { ($0.refusal, $0.refusedTap) = (nil, bad) }
+        _ = try await system.wait("taas/tap_flows/\(bad)", "tap_flow", "ERROR")
+        #expect(try await api.delete(flow).status == 204)
+        _ = try await system.wait(flow, "tap_flow", .null)
+        #expect(dataplane.program?.taps.map(\.id) == [second])
+        #expect(try await api.get("taas/tap_flows/\(second)").object["tap_flow"]?.object?["status"] == "ACTIVE")
+        // Nothing is taken away over and over.
+        let applied = dataplane.applied
+        try await Task.sleep(for: .milliseconds(600))
+        #expect(dataplane.applied == applied)
+        #expect(try await api.delete("taas/tap_flows/\(bad)").status == 204)
+        _ = try await system.wait("taas/tap_flows/\(bad)", "tap_flow", .null)
+        let third = try await make("IN")
+        _ = try await system.wait("taas/tap_flows/\(third)", "tap_flow", "ACTIVE")
+    }
+
+    @Test(arguments: [UInt64.max, MirrorProgram.largestGeneration, MirrorProgram.largestGeneration - 1])
+    func generationsBeginAgain(_ generation: UInt64) async throws {
+        let api = try await APIHarness()
+        let system = System(api)
+        let dataplane = FakeDataplane(path: system.path)
+        dataplane.change {
+            $0.program = MirrorProgram(generation: generation, ports: [.init(id: "x", interface: "veth9")])
+        }
+        let tap = try await api.makeTap()
+        _ = try await system.wait("taas/tap_flows/\(tap.flow)", "tap_flow", "ACTIVE")
+        let program = try #require(dataplane.program)
+        #expect((1...3).contains(program.generation) || program.generation == MirrorProgram.largestGeneration)
+        let row = try #require(try await api.store.get(Key("program", "here")))
+        #expect(try JSONDecoder().decode(MirrorProgram.self, from: Data(row.value)) == program)
+        let second = try await api.make(
+            "taas/tap_flows", "tap_flow",
+            ["tap_service_id": .string(tap.service), "source_port": .string(tap.source), "direction": "IN"])
+        _ = try await system.wait("taas/tap_flows/\(second)", "tap_flow", "ACTIVE")
+        #expect((1...4).contains(try #require(dataplane.program).generation))
+    }
+
+    @Test func aKeptProgramThatDoesNotDecodeIsReplaced() async throws {
+        let api = try await APIHarness()
+        try await api.store.transact { $0.put(Key("program", "here"), ["generation": "seven"]) }
+        let system = System(api)
+        let dataplane = FakeDataplane(path: system.path)
+        let tap = try await api.makeTap()
+        _ = try await system.wait("taas/tap_flows/\(tap.flow)", "tap_flow", "ACTIVE")
+        let row = try #require(try await api.store.get(Key("program", "here")))
+        #expect(try JSONDecoder().decode(MirrorProgram.self, from: Data(row.value)) == dataplane.program)
+    }
+
+    @Test func aTurnThatIsCancelledSaysNothing() async throws {
+        let api = try await APIHarness()
+        let log = CapturedLog()
+        let reconciler = Reconciler(
+            store: api.store, host: "here", dataplane: DataplaneClient(path: api.directory.path + "/none.sock"),
+            telemetry: api.telemetry, logger: Logger(label: "test") { _ in log })
+        let turn = Task {
+            while !Task.isCancelled { await Task.yield() }
+            return await reconciler.turn()
+        }
+        turn.cancel()
+        _ = await turn.value
+        #expect(log.lines.isEmpty)
+        _ = await reconciler.turn()
+        #expect(log.lines.count == 1)
     }
 
     @Test func aForeignProgramIsReplacedUnderALargerGeneration() async throws {

@@ -30,6 +30,9 @@ package struct DesiredState: Hashable, Sendable {
     private var owners: [String: String] = [:]
     /// Interface to the interfaces of this host that get its copies.
     private var deliveries: [String: Set<String>] = [:]
+    /// By id of the port: how many taps it has, and to which destinations.
+    private var tapsOfPort: [String: Int] = [:]
+    private var destinationsOfPort: [String: Set<String>] = [:]
 
     /// - Parameters:
     ///   - snapshot: all intents.
@@ -46,9 +49,8 @@ package struct DesiredState: Hashable, Sendable {
             }
         }
         let destinations = Dictionary(uniqueKeysWithValues: program.destinations.map { ($0.id, $0) })
-        var tapsOfPort: [String: Int] = [:]
         for flow in snapshot.tapFlows.map(\.object) where flow.status != .pendingDelete {
-            if let verdict = place(flow, destinations, &tapsOfPort) { verdicts[flow.id] = verdict }
+            if let verdict = place(flow, destinations) { verdicts[flow.id] = verdict }
         }
     }
 
@@ -62,6 +64,7 @@ package struct DesiredState: Hashable, Sendable {
         if port.hostName == hostName {
             return interface(of: port).map { .interface($0) }
         }
+        if !port.isAdministrativelyUp { return .failure(.down("port \(port.label) has admin_state_up false")) }
         guard let host = hosts[port.hostName] else {
             return .failure(
                 .down("port \(port.label) is bound to host '\(port.hostName)', which is not known; create it"))
@@ -90,6 +93,11 @@ package struct DesiredState: Hashable, Sendable {
     }
 
     private mutating func add(_ destination: MirrorProgram.Destination) {
+        if program.destinations.count >= MirrorProgram.destinationsPerProgram {
+            let limit = MirrorProgram.destinationsPerProgram
+            verdicts[destination.id] = .error("this host has \(limit) tap services already, which is the limit")
+            return
+        }
         do throws(ProgramError) {
             try MirrorProgram(destinations: [destination]).validate()
             program.destinations.append(destination)
@@ -102,7 +110,7 @@ package struct DesiredState: Hashable, Sendable {
 
     /// Puts a flow into the program, or says why not.
     private mutating func place(
-        _ flow: TapFlow, _ destinations: [String: MirrorProgram.Destination], _ tapsOfPort: inout [String: Int]
+        _ flow: TapFlow, _ destinations: [String: MirrorProgram.Destination]
     ) -> Verdict? {
         guard let service = services[flow.tapServiceID] else { return .down("its tap service is being deleted") }
         guard let source = ports[flow.sourcePortID] else { return .error("its port \(flow.sourcePortID) is gone") }
@@ -124,13 +132,12 @@ package struct DesiredState: Hashable, Sendable {
                 side: source.profile.side ?? .auto)
             let tap = MirrorProgram.Tap(
                 id: flow.id, port: port.id, direction: flow.direction, destinations: [destination.id])
-            return add(tap, of: port, to: destination, &tapsOfPort)
+            return add(tap, of: port, to: destination)
         }
     }
 
     private mutating func add(
-        _ tap: MirrorProgram.Tap, of port: MirrorProgram.Port, to destination: MirrorProgram.Destination,
-        _ tapsOfPort: inout [String: Int]
+        _ tap: MirrorProgram.Tap, of port: MirrorProgram.Port, to destination: MirrorProgram.Destination
     ) -> Verdict? {
         do throws(ProgramError) {
             try MirrorProgram(ports: [port], destinations: [destination], taps: [tap]).validate()
@@ -138,9 +145,7 @@ package struct DesiredState: Hashable, Sendable {
         if let owner = owners[port.interface], owner != port.id {
             return .error("interface '\(port.interface)' is tapped already, as port \(owner); tap it by that port")
         }
-        if tapsOfPort[port.id, default: 0] >= MirrorProgram.tapsPerPort {
-            return .error("port \(port.id) has \(MirrorProgram.tapsPerPort) tap flows already")
-        }
+        if let verdict = excess(of: port, to: destination) { return verdict }
         if case .interface(let name) = destination.target {
             if reaches(name, port.interface) {
                 let path = "copies of '\(port.interface)' to '\(name)'"
@@ -150,7 +155,24 @@ package struct DesiredState: Hashable, Sendable {
         }
         if owners.updateValue(port.id, forKey: port.interface) == nil { program.ports.append(port) }
         tapsOfPort[port.id, default: 0] += 1
+        destinationsOfPort[port.id, default: []].insert(destination.id)
         program.taps.append(tap)
+        return nil
+    }
+
+    /// What a program cannot hold more of than it has, if one more tap of `port` to `destination` needs it.
+    private func excess(of port: MirrorProgram.Port, to destination: MirrorProgram.Destination) -> Verdict? {
+        if owners[port.interface] == nil, program.ports.count >= MirrorProgram.portsPerProgram {
+            return .error("this host has \(MirrorProgram.portsPerProgram) tapped ports already, which is the limit")
+        }
+        if tapsOfPort[port.id, default: 0] >= MirrorProgram.tapsPerPort {
+            return .error("port \(port.id) has \(MirrorProgram.tapsPerPort) tap flows already, which is the limit")
+        }
+        let reached = destinationsOfPort[port.id, default: []]
+        if reached.count >= MirrorProgram.destinationsPerPort, !reached.contains(destination.id) {
+            let limit = MirrorProgram.destinationsPerPort
+            return .error("port \(port.id) is mirrored to \(limit) tap services already, which is the limit")
+        }
         return nil
     }
 

@@ -34,8 +34,12 @@ package struct Outcome: Hashable, Sendable {
         interfaces: Set<String>
     ) {
         let dataplane = Answers(acknowledgement)
+        let collectors = Set(snapshot.hosts.map(\.object).filter { !$0.isHeliostat }.map(\.name))
         for port in snapshot.ports {
-            let state = Self.state(of: port.object, dataplane, host: host, interfaces: interfaces)
+            let state =
+                collectors.contains(port.object.hostName)
+                ? Self.state(ofCollector: port.object)
+                : Self.state(of: port.object, dataplane, host: host, interfaces: interfaces)
             var object = port.object
             (object.status, object.statusReason) = state
             if object != port.object { ports.append(Versioned(object, revision: port.revision)) }
@@ -91,6 +95,11 @@ package struct Outcome: Hashable, Sendable {
             commit.delete(service.object.tunnelIDKey)
         }
         return commit
+    }
+
+    /// Of a port on a bare collector nothing is known but what the administrator says.
+    private static func state(ofCollector port: Port) -> State {
+        port.isAdministrativelyUp ? (.active, nil) : (.down, "admin_state_up is false")
     }
 
     private static func state(

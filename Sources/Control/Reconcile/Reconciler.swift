@@ -21,6 +21,11 @@ package actor Reconciler {
     private var lastAnswer = ContinuousClock.now
     private var lastStatistics: ContinuousClock.Instant?
     private var report = ""
+    /// Intents as of the last turn and what they come to, so that the next one works on what has changed only.
+    private var last = Snapshot(revision: 0)
+    private var desired: DesiredState?
+    /// The last program that the dataplane is known to have taken.
+    private var accepted: MirrorProgram?
     /// Turns left that look again soon, because what was applied is still settling.
     private var settling = 0
 
@@ -71,8 +76,10 @@ package actor Reconciler {
     /// - Returns: how long to wait for a change before the next turn.
     package func turn() async -> Duration {
         do {
-            let snapshot = try await store.snapshot()
-            let desired = DesiredState(snapshot, host: host)
+            let snapshot = try await store.snapshot(after: last)
+            let isSame = snapshot.revision == last.revision
+            let desired = (isSame ? desired : nil) ?? DesiredState(snapshot, host: host)
+            (last, self.desired) = (snapshot, desired)
             let acknowledgement = try await acknowledgement(of: desired)
             let outcome = Outcome(
                 snapshot, desired, acknowledgement, host: host, interfaces: NetworkInterfaces.present)
@@ -84,7 +91,8 @@ package actor Reconciler {
             }
             return .milliseconds(250)
         } catch {
-            report("the store cannot be used; the dataplane runs on: \(error)", .error)
+            // What is interrupted at the end of this process is no trouble of the store's.
+            if !Task.isCancelled { report("the store cannot be used; the dataplane runs on: \(error)", .error) }
             return .seconds(1)
         }
     }
@@ -97,17 +105,23 @@ package actor Reconciler {
             lastAnswer = .now
             let program = try await program(for: desired, status)
             if status.runs(program) {
+                accepted = program
                 record(status)
                 return .running(status)
             }
             return try await apply(program, status)
         } catch {
-            telemetry.record(isConnected: false, reason: error.description, status: nil)
-            report("the dataplane is not connected: \(error)", .warning)
+            if Task.isCancelled { return .unknown }
             let isRestart = ContinuousClock.now - lastAnswer < patience
-            return isRestart ? .unknown : .silent(error.description)
+            let reason = isRestart ? error.description : "\(error); \(Self.remedy)"
+            telemetry.record(isConnected: false, reason: reason, status: nil)
+            report("the dataplane is not connected: \(reason)", .warning)
+            return isRestart ? .unknown : .silent(reason)
         }
     }
+
+    /// What an operator does about a dataplane that stays away.
+    private static let remedy = "restart heliostat serve as root, or start heliostat-dataplane"
 
     private func status(_ request: DataplaneRequest) async throws(DataplaneError) -> DataplaneStatus {
         let reply = try await dataplane.ask(request)
@@ -123,9 +137,10 @@ package actor Reconciler {
             let reason = reply.error ?? "its reply has no status"
             telemetry.record(isConnected: true, reason: "program refused: \(reason)", status: before)
             report("the dataplane refused program \(program.generation): \(reason)", .error)
-            return .refused(reason, before)
+            return .refused(reason, try await shrink(to: program, before) ?? before)
         }
         settling = 10
+        accepted = program
         record(status)
         logger.info(
             "the dataplane runs program \(program.generation)",
@@ -133,34 +148,65 @@ package actor Reconciler {
         return .running(status)
     }
 
+    /// After a refusal: what runs already, without what is not in `program` any more. So a program that cannot be run
+    /// keeps nothing from being removed.
+    ///
+    /// - Returns: the dataplane's status afterwards; nil if there was nothing to remove, or that was refused too.
+    private func shrink(
+        to program: MirrorProgram, _ before: DataplaneStatus
+    ) async throws(DataplaneError) -> DataplaneStatus? {
+        let isKnown = accepted?.generation == before.generation
+        var rest = (isKnown ? accepted : nil) ?? program
+        let (taps, destinations) = (Set(before.taps.map(\.id)), Set(before.destinations.map(\.id)))
+        rest.restrict(
+            toTaps: taps.intersection(program.taps.map(\.id)),
+            destinations: destinations.intersection(program.destinations.map(\.id)))
+        if rest.taps.count == taps.count, rest.destinations.count == destinations.count { return nil }
+        rest.generation = MirrorProgram.generation(after: max(program.generation, before.generation ?? 0))
+        let reply = try await dataplane.ask(.apply(rest))
+        guard let status = reply.status else {
+            report("the dataplane refused even removals: \(reply.error ?? "its reply has no status")", .error)
+            return nil
+        }
+        accepted = rest
+        return status
+    }
+
     private func record(_ status: DataplaneStatus) {
         telemetry.record(isConnected: true, reason: nil, status: status)
         report("the dataplane \(status.version) is connected", .info)
     }
 
-    /// The desired program with its generation: the last one's if that was the same, else a larger one than any before,
+    /// The desired program with its generation: the last one's if that was the same, else the one after the last,
     /// kept in the store before the dataplane sees it.
     private func program(for desired: DesiredState, _ status: DataplaneStatus) async throws(DataplaneError)
         -> MirrorProgram
     {
         do {
             let key = Key("program", host)
-            return try await store.transact { transaction in
+            return try await store.transact { [logger] transaction in
                 var last: MirrorProgram?
-                if let row = try await transaction.row(key) {
-                    last = try JSONDecoder().decode(MirrorProgram.self, from: Data(row.value))
-                }
+                if let row = try await transaction.row(key) { last = Self.decoded(row, logger) }
                 var program = desired.program
                 program.generation = last?.generation ?? 0
-                if program == last, program.generation > status.generation ?? 0 || status.runs(program) {
-                    return program
-                }
-                program.generation = max(program.generation, status.generation ?? 0) + 1
+                // Kept and not taken: the same number again. It must differ from that of whatever else runs.
+                if program == last, program.generation != status.generation || status.runs(program) { return program }
+                program.generation = MirrorProgram.generation(after: max(program.generation, status.generation ?? 0))
                 transaction.put(key, try JSON(parsing: JSONEncoder().encode(program)))
                 return program
             }
         } catch {
             throw DataplaneError("the program cannot be kept: \(error)")
+        }
+    }
+
+    /// The program of the row. One that cannot be understood is as good as none: a new one takes its place at once.
+    private static func decoded(_ row: Row, _ logger: Logger) -> MirrorProgram? {
+        do {
+            return try JSONDecoder().decode(MirrorProgram.self, from: Data(row.value))
+        } catch {
+            logger.error("the store's row \(row.key) cannot be understood and is replaced: \(error)")
+            return nil
         }
     }
 
@@ -185,6 +231,21 @@ package actor Reconciler {
     private func report(_ text: String, _ level: Logger.Level) {
         if text != report { logger.log(level: level, "\(text)") }
         report = text
+    }
+}
+
+extension MirrorProgram {
+    /// The generation that follows; after the largest one they begin again, since only a difference matters.
+    fileprivate static func generation(after generation: UInt64) -> UInt64 {
+        generation < largestGeneration ? generation + 1 : 1
+    }
+
+    /// Takes away all other taps and destinations, what they were needed for, and what needs them.
+    fileprivate mutating func restrict(toTaps ids: Set<String>, destinations kept: Set<String>) {
+        destinations.removeAll { !kept.contains($0.id) }
+        taps.removeAll { tap in !ids.contains(tap.id) || !kept.isSuperset(of: tap.destinations) }
+        let captured = Set(taps.map(\.port))
+        ports.removeAll { !captured.contains($0.id) }
     }
 }
 

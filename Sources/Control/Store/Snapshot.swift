@@ -28,20 +28,40 @@ package struct Snapshot: Hashable, Sendable {
 extension Store {
     /// Reads everything at one revision.
     ///
+    /// - Parameter last: an earlier snapshot; rows that are still as they were in it are not decoded again.
     /// - Throws: `.unavailable`, also for a row that does not parse: a part of the intents is not a plan.
-    package func snapshot() async throws(StoreError) -> Snapshot {
+    package func snapshot(after last: Snapshot = Snapshot(revision: 0)) async throws(StoreError) -> Snapshot {
+        if last.revision > 0, try await list([]).revision == last.revision { return last }
         let rows = try await list(Kind.allCases.map(\.rawValue))
         var snapshot = Snapshot(revision: rows.revision)
+        let hosts = Known(last.hosts)
+        let ports = Known(last.ports)
+        let tapServices = Known(last.tapServices)
+        let tapFlows = Known(last.tapFlows)
         for row in rows.rows {
             switch Kind(rawValue: row.key.kind) {
-            case .host: snapshot.hosts.append(try row.decoded())
-            case .port: snapshot.ports.append(try row.decoded())
-            case .tapService: snapshot.tapServices.append(try row.decoded())
-            case .tapFlow: snapshot.tapFlows.append(try row.decoded())
+            case .host: snapshot.hosts.append(try hosts.object(in: row))
+            case .port: snapshot.ports.append(try ports.object(in: row))
+            case .tapService: snapshot.tapServices.append(try tapServices.object(in: row))
+            case .tapFlow: snapshot.tapFlows.append(try tapFlows.object(in: row))
             case nil: break
             }
         }
         return snapshot
+    }
+}
+
+/// Objects of one kind that were decoded before.
+private struct Known<Object: Resource> {
+    let byID: [String: Versioned<Object>]
+
+    init(_ objects: [Versioned<Object>]) {
+        byID = Dictionary(objects.map { ($0.object.id, $0) }) { first, _ in first }
+    }
+
+    func object(in row: Row) throws(StoreError) -> Versioned<Object> {
+        if let known = byID[row.key.id], known.revision == row.revision { return known }
+        return try row.decoded()
     }
 }
 

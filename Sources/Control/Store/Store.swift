@@ -51,6 +51,8 @@ package struct Commit: Hashable, Sendable {
     /// Kinds of which no row may have been written after this revision (etcd: a compare over the range of the kind).
     package var unchangedKinds: [String: Revision] = [:]
     package private(set) var writes: [Write] = []
+    /// Place in `writes` of each key.
+    private var places: [Key: Int] = [:]
 
     /// A new value; nil removes the row.
     package struct Write: Hashable, Sendable {
@@ -62,6 +64,9 @@ package struct Commit: Hashable, Sendable {
 
     package var isEmpty: Bool { writes.isEmpty }
 
+    /// Whether a value is to be written to the row.
+    package func puts(_ key: Key) -> Bool { places[key].map { writes[$0].value != nil } ?? false }
+
     package mutating func put(_ key: Key, _ value: [UInt8]) { write(key, value) }
 
     package mutating func delete(_ key: Key) { write(key, nil) }
@@ -70,14 +75,17 @@ package struct Commit: Hashable, Sendable {
     package mutating func forget(_ key: Key) {
         expectations[key] = nil
         unchangedKinds[key.kind] = nil
-        writes.removeAll { $0.key == key }
+        guard let place = places.removeValue(forKey: key) else { return }
+        writes.remove(at: place)
+        for index in place..<writes.count { places[writes[index].key] = index }
     }
 
     /// A later write of the same key replaces the earlier one.
     private mutating func write(_ key: Key, _ value: [UInt8]?) {
-        if let index = writes.firstIndex(where: { $0.key == key }) {
-            writes[index].value = value
+        if let place = places[key] {
+            writes[place].value = value
         } else {
+            places[key] = writes.count
             writes.append(Write(key: key, value: value))
         }
     }

@@ -46,7 +46,7 @@ package struct Transaction {
     ///
     /// - Returns: false if it is taken already.
     package mutating func claim(_ key: Key, owner: String) async throws(StoreError) -> Bool {
-        if commit.writes.contains(where: { $0.key == key && $0.value != nil }) { return false }
+        if commit.puts(key) { return false }
         if try await row(key) != nil { return false }
         put(key, .object(["owner": .string(owner)]))
         return true
