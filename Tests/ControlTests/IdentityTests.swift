@@ -29,6 +29,14 @@ import Testing
         #expect(throws: IdentityError.self) { try AdministratorToken(file: path) }
     }
 
+    @Test(.timeLimit(.minutes(1))) func refusesATokenThatIsNoFile() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/token"
+        mkfifo(path, 0o600)
+        let error = #expect(throws: IdentityError.self) { try AdministratorToken(file: path) }
+        #expect(error?.description.contains("is not a regular file") == true)
+    }
+
     @Test func refusesAnEmptyToken() throws {
         let directory = try TemporaryDirectory()
         let path = directory.path + "/token"

@@ -40,11 +40,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(1))) func servesAndStops() async throws {
         let directory = try TemporaryDirectory()
-        var settings = ServeConfiguration()
-        settings.stateDirectory = directory.path
-        settings.listenText = "none"
-        settings.setDataplane("none")
-        settings.user = "no such user"
+        let settings = settings(directory)
         let process = ServeProcess(settings)
         let serving = Task { try await process.run() }
         let socket = directory.path + "/api.sock"
@@ -59,10 +55,43 @@ import Testing
         #expect(
             try FileManager.default.attributesOfItem(atPath: directory.path + "/token")[.posixPermissions] as? Int
                 == 0o600)
+        let broken = request(
+            "POST /v2.0/ports HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", socket)
+        #expect(broken.hasPrefix("HTTP/1.1 400 "))
+        #expect(!broken.contains("HTTP/1.1 500 "))
         let second = await #expect(throws: ServeError.self) { try await ServeProcess(settings).run() }
         #expect(second?.description == "another heliostat serve (pid \(getpid())) runs on \(directory.path)")
         serving.cancel()
         try? await serving.value
+    }
+
+    @Test(arguments: ["directory", "link"]) func refusesAPlaceThatIsNoSocket(_ kind: String) async throws {
+        let directory = try TemporaryDirectory()
+        let socket = directory.path + "/api.sock"
+        if kind == "link" { symlink("/nowhere", socket) } else { mkdir(socket, 0o700) }
+        let error = await #expect(throws: ServeError.self) { try await ServeProcess(settings(directory)).run() }
+        #expect(
+            error?.description == "\(socket) is not a socket, so the API cannot listen there; remove it")
+    }
+
+    @Test func refusesAUserThatThereIsNot() async throws {
+        let directory = try TemporaryDirectory()
+        var settings = settings(directory)
+        settings.user = "no such user"
+        let error = await #expect(throws: ServeError.self) { try await ServeProcess(settings).run() }
+        #expect(
+            error?.description
+                == "there is no user 'no such user'; name another with --user, or 'user' in the configuration")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
+    }
+
+    private func settings(_ directory: TemporaryDirectory) -> ServeConfiguration {
+        var settings = ServeConfiguration()
+        settings.stateDirectory = directory.path
+        settings.listenText = "none"
+        settings.setDataplane("none")
+        settings.user = "root"
+        return settings
     }
 
     /// Sends text to a Unix socket and gives what comes until the end or a pause.

@@ -1,4 +1,5 @@
-// Starting the dataplane where none runs: in a session of its own, so that it outlives the control process.
+// Starting the dataplane's supervisor where none runs: in a session of its own, so that it outlives the control
+// process.
 // Before: ServeCommand, as root. After: heliostat-dataplane --supervise.
 
 import Dispatch
@@ -6,14 +7,19 @@ import Foundation
 import Logging
 
 /// The dataplane beside this control process.
-struct ServeDataplane: Sendable {
+package struct ServeDataplane: Sendable {
     let directory: ServeStateDirectory
-    /// Group that may use its socket.
-    let group: gid_t?
+
+    package init(directory: ServeStateDirectory) { self.directory = directory }
 
     /// Whether a dataplane holds its lock; an answering socket would prove less. Nil where we may not look.
-    var isRunning: Bool? {
-        let file = open(directory.dataplaneLock, O_RDONLY | O_CLOEXEC)
+    package var isRunning: Bool? { Self.isHeld(directory.dataplaneLock) }
+
+    /// Whether a supervisor is there to start a dataplane again that dies. Nil where we may not look.
+    package var isSupervised: Bool? { Self.isHeld(directory.supervisorLock) }
+
+    private static func isHeld(_ lock: String) -> Bool? {
+        let file = open(lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         if file < 0 { return errno == ENOENT ? false : nil }
         defer { close(file) }
         if flock(file, LOCK_SH | LOCK_NB) != 0 { return true }
@@ -36,16 +42,10 @@ struct ServeDataplane: Sendable {
         throw ServeError("heliostat-dataplane is neither beside \(own) nor in PATH; name it with --dataplane")
     }
 
-    /// Starts it: no controlling terminal, none of our descriptors, its output appended to its log.
+    /// Starts its supervisor: no controlling terminal, none of our descriptors, its output appended to its log.
     ///
     /// - Throws: `ServeError`.
     func start(_ executable: String, logger: Logger) throws(ServeError) {
-        if mkdir(directory.dataplane, 0o750) != 0, errno != EEXIST {
-            throw ServeError("cannot make \(directory.dataplane): \(String(cString: strerror(errno)))")
-        }
-        if let group { _ = chown(directory.dataplane, 0, group) }
-        chmod(directory.dataplane, 0o750)
-
         Self.closeDescriptorsOnExecution()
         var files = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&files)
@@ -73,7 +73,8 @@ struct ServeDataplane: Sendable {
         var pid: pid_t = 0
         let result = posix_spawn(&pid, executable, &files, &attributes, &argv, environ)
         if result != 0 { throw ServeError("cannot start \(executable): \(String(cString: strerror(result)))") }
-        logger.info("started \(executable)", metadata: ["pid": "\(pid)", "log": "\(directory.dataplaneLog)"])
+        logger.info(
+            "started the supervisor, \(executable)", metadata: ["pid": "\(pid)", "log": "\(directory.dataplaneLog)"])
         watch(pid, logger)
     }
 
@@ -91,7 +92,7 @@ struct ServeDataplane: Sendable {
             var status: Int32 = 0
             while waitpid(pid, &status, 0) < 0, errno == EINTR {}
             let how = status & 0x7F == 0 ? "exit status \(status >> 8 & 0xFF)" : "signal \(status & 0x7F)"
-            logger.error("the dataplane (pid \(pid)) ended with \(how); its log is \(log)")
+            logger.error("the dataplane's supervisor (pid \(pid)) ended with \(how); its log is \(log)")
         }
     }
 

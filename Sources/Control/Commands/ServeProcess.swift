@@ -32,9 +32,14 @@ package struct ServeProcess: Sendable {
     package func run() async throws(ServeError) {
         umask(0o027)
         signal(SIGPIPE, SIG_IGN)
+        try findUser()
         try directory.prepare()
         let lock = try directory.takeLock()
         defer { close(lock) }
+        if geteuid() == 0 {
+            try directory.own()
+            try directory.prepareDataplane(group: user?.group)
+        }
         try probeAddress()
         try startDataplane()
         try dropPrivileges()
@@ -76,16 +81,31 @@ package struct ServeProcess: Sendable {
 
     private var user: ServeUser? { geteuid() == 0 ? ServeUser(settings.user) : nil }
 
+    /// Refuses a user that there is not, before anything is done as root.
+    private func findUser() throws(ServeError) {
+        let isDefault = settings.user == ServeConfiguration().user
+        if ServeUser(settings.user) != nil || isDefault && geteuid() != 0 { return }
+        throw ServeError(
+            isDefault
+                ? """
+                there is no user '\(settings.user)' to serve as; make it with 'make setup' or \
+                'useradd --system --user-group \(settings.user)', or serve as root with --user root
+                """
+                : "there is no user '\(settings.user)'; name another with --user, or 'user' in the configuration")
+    }
+
     private func startDataplane() throws(ServeError) {
         if !settings.startsDataplane { return }
-        let dataplane = ServeDataplane(directory: directory, group: user?.group ?? ServeUser.group("heliostat"))
-        if dataplane.isRunning == true { return }
+        let dataplane = ServeDataplane(directory: directory)
+        if dataplane.isSupervised == true { return }
         if geteuid() == 0 {
+            // One that runs without a supervisor runs on: the children of the new one wait at its lock.
+            if dataplane.isRunning == true { logger.warning("the dataplane runs without a supervisor; starting one") }
             do throws(ServeError) {
                 try dataplane.start(try ServeDataplane.executable(settings.dataplane), logger: logger)
             } catch {
                 if settings.dataplane != nil { throw error }
-                logger.warning("no dataplane was started: \(error)")
+                logger.warning("no supervisor, and so no dataplane, was started: \(error)")
             }
         } else if dataplane.isRunning == false {
             logger.warning(
@@ -99,11 +119,7 @@ package struct ServeProcess: Sendable {
 
     private func dropPrivileges() throws(ServeError) {
         if geteuid() != 0 { return }
-        guard let user else {
-            logger.warning("there is no user '\(settings.user)'; serving as root")
-            if let group = ServeUser.group("heliostat") { directory.open(to: group) }
-            return
-        }
+        guard let user else { throw ServeError("there is no user '\(settings.user)' any more") }
         try directory.hand(to: user)
         try user.become()
         if access(directory.path, R_OK | W_OK | X_OK) != 0 {

@@ -1,11 +1,14 @@
 // The state directory of the control process: who owns it, and that only one serves it.
 // Before: ServeCommand. After: the store, the token and the sockets in it.
 
+import ControlIdentity
 import Foundation
 
 /// Files below the state directory.
-struct ServeStateDirectory: Sendable {
+package struct ServeStateDirectory: Sendable {
     let path: String
+
+    package init(path: String) { self.path = path }
 
     var store: String { path + "/heliostat.db" }
     var token: String { path + "/token" }
@@ -13,6 +16,7 @@ struct ServeStateDirectory: Sendable {
     var lock: String { path + "/lock" }
     var dataplane: String { path + "/dataplane" }
     var dataplaneSocket: String { dataplane + "/dataplane.sock" }
+    var supervisorLock: String { dataplane + "/supervisor.lock" }
     var dataplaneLock: String { dataplane + "/lock" }
     var dataplaneLog: String { dataplane + "/log" }
 
@@ -39,6 +43,44 @@ struct ServeStateDirectory: Sendable {
             throw ServeError(
                 "the state directory \(path) is too long a path for the sockets in it; choose a shorter one")
         }
+        if let there = FileOwnership(path: socket), there.kind != .socket {
+            throw ServeError("\(socket) is not a socket, so the API cannot listen there; remove it")
+        }
+    }
+
+    /// Makes the dataplane's part where it is missing, before others may write beside it. One that somebody else has
+    /// made, or can write to, is refused: a root process writes there.
+    ///
+    /// - Parameter group: may reach the sockets in it.
+    /// - Throws: `ServeError`.
+    package func prepareDataplane(group: UInt32?) throws(ServeError) {
+        if mkdir(dataplane, 0o700) != 0, errno != EEXIST { throw failure("cannot make \(dataplane)") }
+        let descriptor = Foundation.open(dataplane, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        if descriptor < 0 {
+            throw failure(
+                "\(dataplane) must be a directory of the dataplane's own; look at what is there and remove it")
+        }
+        defer { close(descriptor) }
+        guard let found = FileOwnership(descriptor: descriptor) else { throw failure("cannot look at \(dataplane)") }
+        guard found.owner == geteuid(), found.mode & 0o022 == 0 else {
+            throw ServeError(
+                """
+                \(dataplane) belongs to user id \(found.owner) with mode \(String(found.mode, radix: 8)), \
+                but only user id \(geteuid()) may write there; look at what is in it and remove it
+                """)
+        }
+        if let group, fchown(descriptor, uid_t.max, group) != 0 { throw failure("cannot give \(dataplane) its group") }
+        if fchmod(descriptor, 0o750) != 0 { throw failure("cannot set the mode of \(dataplane)") }
+    }
+
+    /// As root: makes the state directory root's and sticky, so that nobody else can put anything in the place of what
+    /// is root's in it.
+    ///
+    /// - Throws: `ServeError`.
+    func own() throws(ServeError) {
+        guard let found = FileOwnership(path: path + "/."), chown(path, 0, gid_t.max) == 0,
+            chmod(path, found.mode & 0o777 | 0o1000) == 0
+        else { throw failure("cannot make \(path) root's") }
     }
 
     /// Takes the lock for the life of this process.
@@ -80,12 +122,6 @@ struct ServeStateDirectory: Sendable {
             else { continue }
             if lchown(file, user.id, user.group) != 0 { throw failure("cannot hand \(file) to \(user.name)") }
         }
-    }
-
-    /// Lets a group reach the sockets, and nothing else.
-    func open(to group: gid_t) {
-        _ = chown(path, uid_t.max, group)
-        chmod(path, 0o750)
     }
 
     private func failure(_ what: String) -> ServeError { ServeError("\(what): \(String(cString: strerror(errno)))") }

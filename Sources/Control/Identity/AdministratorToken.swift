@@ -29,14 +29,17 @@ package struct AdministratorToken: Sendable {
     }
 
     private static func read(_ path: String) throws(IdentityError) -> String? {
-        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         if file < 0 {
             if errno == ENOENT { return nil }
             throw IdentityError("cannot read the token \(path): \(String(cString: strerror(errno)))")
         }
         defer { close(file) }
-        var information = stat()
-        guard fstat(file, &information) == 0, information.st_mode & 0o077 == 0 else {
+        guard let ownership = FileOwnership(descriptor: file), ownership.kind == .regular else {
+            throw IdentityError(
+                "the token \(path) is not a regular file; remove it, and the next start writes a new one")
+        }
+        guard ownership.mode & 0o077 == 0 else {
             throw IdentityError(
                 "the token \(path) can be read by others; remove it, and the next start writes a new one")
         }
