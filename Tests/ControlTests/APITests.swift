@@ -5,7 +5,9 @@ import ControlIdentity
 import ControlModel
 import ControlTelemetry
 import HTTPTypes
+import Hummingbird
 import MirrorProgram
+import NIOCore
 import Testing
 
 @Suite struct APITests {
@@ -141,6 +143,26 @@ import Testing
     ])
     func refusesPlaces(_ method: HTTPRequest.Method, _ path: String, _ fault: String) async throws {
         #expect(try await APIHarness().send(method, path).fault == fault)
+    }
+
+    @Test func aBodyThatBreaksOffIsTheClients() async throws {
+        let api = try await APIHarness()
+        let head = HTTPRequest(method: .post, scheme: "http", authority: "localhost", path: "/v2.0/ports")
+        let body = AsyncThrowingStream<ByteBuffer, any Error> { $0.finish(throwing: ChannelError.inputClosed) }
+        let response = await api.responder.respond(to: Request(head: head, body: RequestBody(asyncSequence: body)))
+        #expect(response.status.code == 400)
+    }
+
+    @Test func aPOSTHasAThousandObjects() async throws {
+        let api = try await APIHarness()
+        func ports(_ count: Int) -> JSON { ["ports": .array((0..<count).map { ["name": .string("p\($0)")] })] }
+        #expect(
+            try await api.post("ports", ports(1001)).fault
+                == "400 HTTPBadRequest: 1001 objects in one request; send at most 1000, and the others in further requests."
+        )
+        #expect(try await api.get("ports").object["ports"]?.array?.isEmpty == true)
+        #expect(try await api.post("ports", ports(1000)).status == 201)
+        #expect(try await api.get("ports").object["ports"]?.array?.count == 1000)
     }
 
     @Test func headIsRefusedWithoutABody() async throws {
@@ -319,12 +341,14 @@ import Testing
             .init(
                 epoch: "e", time: 0,
                 taps: [.init(id: tap.flow, frames: 3, bytes: 300, truncated: 0, drops: ["no_route": 1])],
-                destinations: [], strays: [:],
+                destinations: [], strays: ["unknown_generation": 2],
                 umem: .init(chunks: 1, free: 1, fill: 0, receive: 0, transmit: 0)), time: 0)
         let after = try await api.get("heliostat/statistics").object["statistics"]?.object
         #expect(after?["updated_at"] == "1970-01-01T00:00:00.000Z")
         #expect(after?["tap_flows"]?.array?.first?.object?["name"] == "f")
         #expect(after?["tap_flows"]?.array?.first?.object?["frames"] == 3)
+        #expect(before?["strays"] == [:])
+        #expect(after?["strays"] == ["unknown_generation": 2])
         let status = try await api.get("heliostat/status").object["status"]?.object
         #expect(status?["host"] == "here")
         #expect(status?["dataplane"]?.object?["connected"] == false)

@@ -22,11 +22,10 @@ struct ProgramRun: Sendable {
     }
 
     /// On a thread of its own: waiting here would take a thread from the server that the program asks.
-    private static func finish(_ process: sending Process) async throws -> ProgramRun {
+    private static func finish(_ process: Process) async throws -> ProgramRun {
         let (output, errors) = (Pipe(), Pipe())
         process.standardOutput = output
         process.standardError = errors
-        nonisolated(unsafe) let process = process
         return try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
                 do {

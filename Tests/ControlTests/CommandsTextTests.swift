@@ -122,6 +122,7 @@ import Testing
          "bytes":98765432,"truncated":3,"drops":{"tx_ring_full":12,"no_route":13,"exceeds_mtu":0}}],
          "destinations":[{"id":"s","name":"ids","offered":1234592,"frames":1234567,"bytes":98765432,"truncated":3,
                           "drops":{"tx_ring_full":12,"no_route":13}}],
+         "strays":{"unknown_generation":0,"uplink_down":7},
          "umem":{"chunks":4096,"free":4000,"fill":0,"receive":0,"transmit":96}}
         """
 
@@ -134,8 +135,9 @@ import Testing
                 DESTINATION  OFFERED  FRAMES    BYTES  TRUNCATED  DROPPED  REASONS
                 ids            1.23M   1.23M  98.8 MB          3       25  no_route 13, tx_ring_full 12
 
-                UMEM     4096 chunks: 4000 free, 0 fill, 0 receive, 96 transmit
-                read at  2026-01-01T00:00:00Z
+                drops of no tap  uplink_down 7
+                UMEM             4096 chunks: 4000 free, 0 fill, 0 receive, 96 transmit
+                read at          2026-01-01T00:00:00Z
 
                 """)
     }

@@ -6,6 +6,8 @@ package import ControlModel
 /// The objects that a body carries.
 package struct Body: Hashable, Sendable {
     package static let largestSize = 1 << 20
+    /// Most objects of one POST: its transaction is to keep others waiting for no more than a moment.
+    package static let mostObjects = 1000
 
     package var objects: [JSON.Object]
     /// The body was a list, and so is the answer.
@@ -22,6 +24,7 @@ package struct Body: Hashable, Sendable {
         }
         guard let items = list.array else { throw .objectInvalid(kind.collection) }
         if items.isEmpty { throw .resourcesRequired }
+        if items.count > Self.mostObjects { throw .tooManyObjects(items.count, limit: Self.mostObjects) }
         objects = []
         isBulk = true
         for item in items { objects.append(try Self.resource(kind, item)) }

@@ -53,7 +53,6 @@ package struct Responder: HTTPResponder {
     private func fault(for error: any Error, id: String) -> Fault {
         switch error {
         case let fault as Fault: return fault
-        case is NIOTooManyBytesError: return .bodyTooLarge
         case let error as StoreError:
             logger.error("store: \(error)", metadata: ["request": "\(id)"])
             return .storeUnavailable(error.description)
@@ -139,8 +138,15 @@ package struct Responder: HTTPResponder {
         }
     }
 
-    private func bytes(of request: Request) async throws -> [UInt8] {
-        Array(buffer: try await request.body.collect(upTo: Body.largestSize))
+    /// The whole body. What else can go wrong with it (chunks that are none, a client that goes away) is the client's.
+    private func bytes(of request: Request) async throws(Fault) -> [UInt8] {
+        do {
+            return Array(buffer: try await request.body.collect(upTo: Body.largestSize))
+        } catch is NIOTooManyBytesError {
+            throw .bodyTooLarge
+        } catch {
+            throw .bodyIncomplete
+        }
     }
 
     private func list<Object: Operable>(

@@ -23,6 +23,11 @@ package struct Fault: Error, Hashable, Sendable {
     package static let resourcesRequired = badRequest("Resources required")
     package static let malformedBody = Fault(
         400, "MalformedRequestBody", "Malformed request body: Cannot understand JSON.")
+    package static let bodyIncomplete = Fault(
+        400, "MalformedRequestBody", "Malformed request body: it could not be read to its end.")
+    package static func tooManyObjects(_ count: Int, limit: Int) -> Fault {
+        badRequest("\(count) objects in one request; send at most \(limit), and the others in further requests.")
+    }
     package static let emptyUpdate = Fault(400, "BadRequest", "Bad body request: Invalid format: b''.")
     package static let notFound = Fault(404, "HTTPNotFound", "The resource could not be found.")
     package static let methodNotAllowed = Fault(

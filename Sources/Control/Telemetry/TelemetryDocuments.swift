@@ -27,7 +27,9 @@ extension Telemetry {
         let observation = observation
         guard let statistics = observation.statistics, let time = observation.statisticsTime else {
             return [
-                "statistics": ["updated_at": nil, "epoch": nil, "tap_flows": [], "destinations": [], "umem": nil]
+                "statistics": [
+                    "updated_at": nil, "epoch": nil, "tap_flows": [], "destinations": [], "strays": [:], "umem": nil,
+                ]
             ]
         }
         func named(_ values: [some Encodable]) throws -> JSON {
@@ -44,7 +46,7 @@ extension Telemetry {
             "statistics": [
                 "updated_at": .string(updated), "epoch": .string(statistics.epoch),
                 "tap_flows": try named(statistics.taps), "destinations": try named(statistics.destinations),
-                "umem": try JSON(encoding: statistics.umem),
+                "strays": try JSON(encoding: statistics.strays), "umem": try JSON(encoding: statistics.umem),
             ]
         ]
     }

@@ -51,19 +51,26 @@ package enum StatisticsText {
     }
 
     private static func counters(_ object: JSON) -> [String] {
-        let drops = object["drops"].members.map { (reason: $0.name, count: $0.value.count ?? 0) }.filter {
-            $0.count > 0
-        }
-        let reasons = drops.sorted { ($1.count, $0.reason) < ($0.count, $1.reason) }
-        return [
+        [
             Quantity.count(object["frames"].count ?? 0), Quantity.bytes(object["bytes"].count ?? 0),
-            Quantity.count(object["truncated"].count ?? 0), Quantity.count(drops.map(\.count).reduce(0, &+)),
-            reasons.map { "\($0.reason) \(Quantity.count($0.count))" }.joined(separator: ", "),
+            Quantity.count(object["truncated"].count ?? 0),
+            Quantity.count(object["drops"].members.map { $0.value.count ?? 0 }.reduce(0, &+)),
+            reasons(object["drops"]),
         ]
+    }
+
+    /// Those that happened, the most frequent first.
+    private static func reasons(_ drops: JSON) -> String {
+        let drops = drops.members.map { (reason: $0.name, count: $0.value.count ?? 0) }.filter { $0.count > 0 }
+        return drops.sorted { ($1.count, $0.reason) < ($0.count, $1.reason) }.map {
+            "\($0.reason) \(Quantity.count($0.count))"
+        }.joined(separator: ", ")
     }
 
     private static func footer(_ statistics: JSON) -> String {
         var lines: [(String, String)] = []
+        let strays = reasons(statistics["strays"])
+        if !strays.isEmpty { lines.append(("drops of no tap", strays)) }
         let umem = statistics["umem"]
         if let chunks = umem["chunks"].count {
             let places = ["free", "fill", "receive", "transmit"].map { "\(display(umem[$0])) \($0)" }
