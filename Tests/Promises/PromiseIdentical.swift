@@ -100,6 +100,16 @@ extension Promises {
             }
         }
 
+        /// The copies of a switch are for anybody's address: without promiscuity a NIC, unlike a veth, drops them.
+        @Test func spanIsPromiscuousWhileItIsCaptured() throws {
+            try Mirror.with(Mirror.program(.in, capture: .span)) { mirror in
+                let details = { try mirror.lab.host.command("ip", "-d", "link", "show", TappedPair.spanPort) }
+                #expect(try details().contains("promiscuity 1"))
+                try mirror.apply(MirrorProgram(generation: 2))
+                #expect(try poll(seconds: 5) { try details().contains("promiscuity 0") })
+            }
+        }
+
         /// A span port of jumbo frames: frames longer than a UMEM chunk come in several descriptors.
         @Test func spanOfJumboFrames() throws {
             try Mirror.with(Mirror.program(.in, capture: .span), .init(mtu: 9000)) { mirror in

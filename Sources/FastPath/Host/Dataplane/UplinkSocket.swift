@@ -37,12 +37,7 @@ final class UplinkSocket {
     var takesLongFrames: Bool { socket.takesLongFrames }
 
     /// Whether the kernel has taken everything that was queued.
-    var isDrained: Bool {
-        let word = { (address: UnsafeMutableRawPointer) in
-            address.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
-        }
-        return word(socket.data.producer) == word(socket.data.consumer)
-    }
+    var isDrained: Bool { queuedFrames == 0 }
 
     /// Frames that the kernel has not taken yet.
     var queuedFrames: UInt64 {
