@@ -20,7 +20,9 @@ public final class ServeProcess: Sendable {
         self.namespace = namespace
         self.stateDirectory = stateDirectory
         program = try Requirements.executable("heliostat")
-        process = try namespace.start([program, "serve", "--state-dir", stateDirectory] + arguments)
+        // A lab needs root and nothing else: no user `heliostat` either.
+        let user = getpwnam("heliostat") == nil ? ["--user", "root"] : []
+        process = try namespace.start([program, "serve", "--state-dir", stateDirectory] + user + arguments)
         let came = poll(seconds: 20, every: 0.02) {
             process.exitStatus != nil || (process.standardOutput + process.standardError).contains("heliostat: serving")
         }
