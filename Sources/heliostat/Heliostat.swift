@@ -33,5 +33,5 @@ struct Heliostat: AsyncParsableCommand {
 
     @OptionGroup var globals: GlobalOptions
 
-    static func main() async { await runProgram() }
+    static func main() { runProgram() }
 }

@@ -6,7 +6,7 @@ import Foundation
 import Logging
 
 /// Runs the control process in the foreground until SIGTERM or SIGINT.
-public struct ServeCommand: AsyncParsableCommand {
+public struct ServeCommand: AsyncParsableCommand, StagedCommand {
     public static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Serve the API and keep the dataplane in step with it.",
         discussion: """
@@ -45,13 +45,23 @@ public struct ServeCommand: AsyncParsableCommand {
 
     public init() {}
 
-    public func run() async throws {
+    public func run() async throws { try await begin()() }
+
+    package func begin() throws -> @Sendable () async throws -> Void {
         do throws(ServeError) {
-            try await ServeProcess(settings()).run()
-        } catch {
-            FileHandle.standardError.write(Data("heliostat serve: \(error)\n".utf8))
-            throw ExitCode(1)
-        }
+            let process = ServeProcess(try settings())
+            let lock = try process.prepare()
+            return {
+                do throws(ServeError) {
+                    try await process.serve(holding: lock)
+                } catch { throw Self.failure(error) }
+            }
+        } catch { throw Self.failure(error) }
+    }
+
+    private static func failure(_ error: ServeError) -> ExitCode {
+        FileHandle.standardError.write(Data("heliostat serve: \(error)\n".utf8))
+        return ExitCode(1)
     }
 
     private func settings() throws(ServeError) -> ServeConfiguration {

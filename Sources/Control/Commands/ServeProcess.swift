@@ -29,13 +29,19 @@ package struct ServeProcess: Sendable {
     }
 
     /// - Throws: `ServeError` with the one line that says why it cannot serve.
-    package func run() async throws(ServeError) {
+    package func run() async throws(ServeError) { try await serve(holding: try prepare()) }
+
+    /// Everything that is done as root, and the end of being it. Where it is started as root, call it while the process
+    /// has one thread: the main thread of an asynchronous program is on its way out already, and keeps its rights.
+    ///
+    /// - Returns: descriptor of the state directory's lock.
+    /// - Throws: `ServeError` with the one line that says why it cannot serve.
+    package func prepare() throws(ServeError) -> Int32 {
         umask(0o027)
         signal(SIGPIPE, SIG_IGN)
         try findUser()
         try directory.prepare()
         let lock = try directory.takeLock()
-        defer { close(lock) }
         if geteuid() == 0 {
             try directory.own()
             try directory.prepareDataplane(group: user?.group)
@@ -43,6 +49,15 @@ package struct ServeProcess: Sendable {
         try probeAddress()
         try startDataplane()
         try dropPrivileges()
+        return lock
+    }
+
+    /// Serves until a signal.
+    ///
+    /// - Parameter lock: of `prepare`; closed at the end.
+    /// - Throws: `ServeError` with the one line that says why it cannot serve.
+    package func serve(holding lock: Int32) async throws(ServeError) {
+        defer { close(lock) }
         do {
             let store = try SQLiteStore(path: directory.store)
             let operations = Operations(store: store, hostName: settings.host)
