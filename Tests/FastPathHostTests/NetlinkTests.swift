@@ -76,7 +76,7 @@ import Testing
             let resolver = NextHopResolver(socket)
             var links = LinkTable()
             try links.reload(socket)
-            let far = IPv4Address("198.51.100.9")!
+            let far = IPAddress("198.51.100.9")!
             #expect(throws: NextHopFailure.self) { try resolver.resolve(far, links) }  // no carrier
             try ip("link set far0 up")
             #expect(
@@ -84,11 +84,11 @@ import Testing
                     try links.reload(socket); return links["up0"]!.hasCarrier
                 })
             let hop = try resolver.resolve(far, links)
-            #expect(hop.mac == MACAddress("02:00:00:00:00:fe") && hop.source == IPv4Address("192.0.2.1"))
+            #expect(hop.mac == MACAddress("02:00:00:00:00:fe") && hop.source == IPAddress("192.0.2.1"))
             #expect(hop.mtu == 1300 && hop.sourceMAC == links["up0"]!.mac)
             func failure(_ remote: String) -> NextHopFailure? {
                 do throws(NextHopFailure) {
-                    _ = try resolver.resolve(IPv4Address(remote)!, links)
+                    _ = try resolver.resolve(IPAddress(remote)!, links)
                     return nil
                 } catch {
                     return error

@@ -40,7 +40,7 @@ struct ControlProtocolTests {
             ],
             destinations: [
                 .init(
-                    id: "ids", state: .unreachable, uplink: "eth1", source: IPv4Address("192.0.2.1"), mtu: 1500,
+                    id: "ids", state: .unreachable, uplink: "eth1", source: IPAddress("192.0.2.1"), mtu: 1500,
                     reason: "192.0.2.9 does not answer")
             ],
             taps: [.init(id: "t", state: .active)])

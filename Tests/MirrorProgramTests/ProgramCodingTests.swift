@@ -24,7 +24,7 @@ struct ProgramCodingTests {
             destinations: [
                 .init(
                     id: "ids",
-                    target: .tunnel(.init(remote: IPv4Address(0xC000_0209), tunnelID: 5001, udpPort: 8472))),
+                    target: .tunnel(.init(remote: .v4(.init(0xC000_0209)), tunnelID: 5001, udpPort: 8472))),
                 .init(id: "local", target: .interface("veth9")),
             ],
             taps: [.init(id: "t1", port: "web", direction: .in, destinations: ["ids", "local"])])
@@ -47,7 +47,7 @@ struct ProgramCodingTests {
                 .init(
                     id: "d",
                     target: .tunnel(
-                        .init(remote: IPv4Address(0xC000_0209), encapsulation: .vxlan, tunnelID: 1, udpPort: 4789)))
+                        .init(remote: .v4(.init(0xC000_0209)), encapsulation: .vxlan, tunnelID: 1, udpPort: 4789)))
             ])
         #expect(program.taps == [.init(id: "t", port: "p", direction: .both, destinations: ["d"])])
         #expect(try decoded("{}") == MirrorProgram())

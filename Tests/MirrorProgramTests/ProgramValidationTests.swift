@@ -13,7 +13,7 @@ struct ProgramValidationTests {
     private static let ids = tunnel("ids", "192.0.2.9")
 
     private static func tunnel(_ id: String, _ remote: String, vni: UInt32 = 5001, port: UInt16 = 4789) -> Destination {
-        Destination(id: id, target: .tunnel(.init(remote: IPv4Address(remote)!, tunnelID: vni, udpPort: port)))
+        Destination(id: id, target: .tunnel(.init(remote: IPAddress(remote)!, tunnelID: vni, udpPort: port)))
     }
 
     private func refusal(

@@ -8,13 +8,13 @@ package struct Host: Resource {
     package var id: String
     package var name: String
     /// Underlay addresses of the host; copies go to the first.
-    package var tunnelAddresses: [IPv4Address]
+    package var tunnelAddresses: [IPAddress]
     /// Heliostat runs there; a host without it is a bare collector.
     package var isHeliostat: Bool
 
     package var projectID: String { "" }
 
-    package init(id: String, name: String, tunnelAddresses: [IPv4Address], isHeliostat: Bool) {
+    package init(id: String, name: String, tunnelAddresses: [IPAddress], isHeliostat: Bool) {
         self.id = id
         self.name = name
         self.tunnelAddresses = tunnelAddresses
@@ -32,7 +32,7 @@ package struct Host: Resource {
     package init(_ values: JSON.Object) throws(JSONError) {
         id = try values.text("id")
         name = try values.text("name")
-        tunnelAddresses = (values["tunnel_addresses"]?.array ?? []).compactMap { $0.string.flatMap { IPv4Address($0) } }
+        tunnelAddresses = (values["tunnel_addresses"]?.array ?? []).compactMap { $0.string.flatMap { IPAddress($0) } }
         isHeliostat = try values.flag("heliostat")
     }
 
@@ -50,7 +50,7 @@ extension Validator {
     package static let tunnelAddresses = Validator { value throws(Refusal) in
         guard let values = value.array else { throw Refusal("'\(value.pythonText)' is not a list") }
         for value in values {
-            guard let address = value.string.flatMap({ IPv4Address($0) }) else {
+            guard let address = value.string.flatMap({ IPAddress($0) }) else {
                 throw Refusal("'\(value.pythonText)' is not a valid IPv4 address")
             }
             if let reason = address.unfitAsRemote { throw Refusal("\(address) \(reason); name a unicast address") }

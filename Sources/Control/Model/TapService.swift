@@ -30,7 +30,7 @@ package struct TapService: Resource {
         .server("status"),
         .server("status_reason"),
         Attribute(
-            "tunnel_id", .range(0...Int64(MirrorProgram.largestTunnelID)).orNone, .optional(.null),
+            "tunnel_id", .range(0...Int64(MirrorProgram.Encapsulation.vxlan.largestTunnelID)).orNone, .optional(.null),
             isAdministratorsToWrite: true),
         Attribute(
             "encapsulation", .values(MirrorProgram.Encapsulation.allCases.map(\.rawValue)), .optional("vxlan")),

@@ -63,10 +63,11 @@ public struct DataplaneStatus: Codable, Hashable, Sendable {
     public var ports: [PortStatus]
     public var destinations: [DestinationStatus]
     public var taps: [TapStatus]
+    public var deliveries: [DeliveryStatus]
 
     public init(
         version: String, pid: Int32, epoch: String, generation: UInt64?, ports: [PortStatus] = [],
-        destinations: [DestinationStatus] = [], taps: [TapStatus] = []
+        destinations: [DestinationStatus] = [], taps: [TapStatus] = [], deliveries: [DeliveryStatus] = []
     ) {
         self.version = version
         self.pid = pid
@@ -75,6 +76,7 @@ public struct DataplaneStatus: Codable, Hashable, Sendable {
         self.ports = ports
         self.destinations = destinations
         self.taps = taps
+        self.deliveries = deliveries
     }
 }
 
@@ -140,7 +142,7 @@ public struct DestinationStatus: Codable, Hashable, Sendable {
     /// Interface that copies leave through.
     public var uplink: String?
     /// Our outer source address.
-    public var source: IPv4Address?
+    public var source: IPAddress?
     public var nextHop: MACAddress?
     /// Largest IP packet toward the destination, bytes.
     public var mtu: Int?
@@ -152,7 +154,7 @@ public struct DestinationStatus: Codable, Hashable, Sendable {
     }
 
     public init(
-        id: String, state: State, uplink: String? = nil, source: IPv4Address? = nil, nextHop: MACAddress? = nil,
+        id: String, state: State, uplink: String? = nil, source: IPAddress? = nil, nextHop: MACAddress? = nil,
         mtu: Int? = nil, reason: String? = nil
     ) {
         self.id = id
@@ -181,6 +183,31 @@ public struct TapStatus: Codable, Hashable, Sendable {
     public init(id: String, state: State, reason: String? = nil) {
         self.id = id
         self.state = state
+        self.reason = reason
+    }
+}
+
+/// State of a delivery.
+public struct DeliveryStatus: Codable, Hashable, Sendable {
+    public enum State: String, Codable, Hashable, Sendable {
+        /// Attached on every underlay interface that its peers are reached through, and its port is there.
+        case ready
+        /// The port's interface, or the way to a peer, is missing; `reason` says which.
+        case down
+        /// The kernel refused; `reason` says what.
+        case error
+    }
+
+    public var id: String
+    public var state: State
+    /// Underlay interfaces that its packets are taken from.
+    public var underlays: [String]
+    public var reason: String?
+
+    public init(id: String, state: State, underlays: [String] = [], reason: String? = nil) {
+        self.id = id
+        self.state = state
+        self.underlays = underlays
         self.reason = reason
     }
 }

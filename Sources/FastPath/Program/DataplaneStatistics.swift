@@ -8,6 +8,7 @@ public struct DataplaneStatistics: Codable, Hashable, Sendable {
     public var time: Double
     public var taps: [TapStatistics]
     public var destinations: [DestinationStatistics]
+    public var deliveries: [DeliveryStatistics]
     /// Drops that belong to no tap, by `DropReason.name`: `unknown_generation` of frames whose program is gone, and
     /// `uplink_down` of copies counted as handed to an uplink that ended before the kernel took them.
     public var strays: [String: UInt64]
@@ -15,12 +16,13 @@ public struct DataplaneStatistics: Codable, Hashable, Sendable {
 
     public init(
         epoch: String, time: Double, taps: [TapStatistics], destinations: [DestinationStatistics],
-        strays: [String: UInt64], umem: UMEMStatistics
+        deliveries: [DeliveryStatistics] = [], strays: [String: UInt64], umem: UMEMStatistics
     ) {
         self.epoch = epoch
         self.time = time
         self.taps = taps
         self.destinations = destinations
+        self.deliveries = deliveries
         self.strays = strays
         self.umem = umem
     }
@@ -67,6 +69,39 @@ public struct DestinationStatistics: Codable, Hashable, Sendable {
         self.bytes = bytes
         self.truncated = truncated
         self.drops = drops
+    }
+}
+
+/// Counters of one delivery: copies that came from its peers.
+public struct DeliveryStatistics: Codable, Hashable, Sendable {
+    /// Why a packet of a configured peer and id was not delivered.
+    public enum Drop: String, Codable, Hashable, Sendable, CaseIterable {
+        /// Outer headers that do not add up, or an inner frame shorter than an Ethernet header.
+        case malformed
+        /// A fragment of an outer packet: what it is part of is never put together here.
+        case fragment
+        /// The port's interface is missing or down.
+        case interfaceDown = "interface_down"
+        /// The kernel did not do what was asked for.
+        case failed
+    }
+
+    public var id: String
+    /// Inner frames handed to the port, and their bytes.
+    public var frames: UInt64
+    public var bytes: UInt64
+    /// By `Drop`'s raw value.
+    public var drops: [String: UInt64]
+    /// Sequence numbers that were skipped by the peers' packets, over all ids of the same pair of addresses (RFC 2890
+    /// section 2.2); nil where packets are not numbered.
+    public var gaps: UInt64?
+
+    public init(id: String, frames: UInt64, bytes: UInt64, drops: [String: UInt64], gaps: UInt64? = nil) {
+        self.id = id
+        self.frames = frames
+        self.bytes = bytes
+        self.drops = drops
+        self.gaps = gaps
     }
 }
 

@@ -16,13 +16,16 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case malformed
     /// A super-frame of a kind that is not segmented here: tunnelled, SCTP, ESP or fragmented UDP.
     case unsegmentable
+    /// The rate limit of every tap that wanted the copy was reached.
+    case rateLimited
     /// No route leads to the destination.
     case noRoute
     /// The next hop's link-layer address is not known; the kernel was asked to resolve it.
     case neighbourUnresolved
     /// The uplink, or the destination's interface, is down, without carrier, or missing.
     case uplinkDown
-    /// The path MTU leaves no room for the outer headers and an Ethernet header.
+    /// The path MTU leaves no room for the outer headers and an Ethernet header, or the copy is too long for the path and
+    /// its tunnel says to drop such ones.
     case exceedsMTU
     /// All UMEM chunks are on their way.
     case umemExhausted
@@ -35,7 +38,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
 
     /// Number of reasons.
     @inlinable @inline(__always)
-    public static var count: Int { 11 }
+    public static var count: Int { 12 }
 
     /// The reason's name in statistics and in the API: lower case, words joined by `_`.
     public var name: String {
@@ -45,6 +48,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
         case .unknownGeneration: "unknown_generation"
         case .malformed: "malformed"
         case .unsegmentable: "unsegmentable"
+        case .rateLimited: "rate_limited"
         case .noRoute: "no_route"
         case .neighbourUnresolved: "neighbour_unresolved"
         case .uplinkDown: "uplink_down"

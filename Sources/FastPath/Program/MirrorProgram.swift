@@ -9,12 +9,17 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
     public var ports: [Port]
     public var destinations: [Destination]
     public var taps: [Tap]
+    public var deliveries: [Delivery]
 
-    public init(generation: UInt64 = 0, ports: [Port] = [], destinations: [Destination] = [], taps: [Tap] = []) {
+    public init(
+        generation: UInt64 = 0, ports: [Port] = [], destinations: [Destination] = [], taps: [Tap] = [],
+        deliveries: [Delivery] = []
+    ) {
         self.generation = generation
         self.ports = ports
         self.destinations = destinations
         self.taps = taps
+        self.deliveries = deliveries
     }
 
     /// How the frames of a port are captured.
@@ -40,12 +45,6 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
         case `in` = "IN"
         case out = "OUT"
         case both = "BOTH"
-    }
-
-    /// How a copy is wrapped on its way to a remote monitor.
-    public enum Encapsulation: String, Codable, Hashable, Sendable, CaseIterable {
-        /// RFC 7348.
-        case vxlan
     }
 
     /// A capture point: one interface of this host.
@@ -83,25 +82,9 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
             case tunnel(Tunnel)
             /// A port of this host, by interface name: the frame is sent out of it without encapsulation.
             case interface(String)
-        }
-    }
-
-    /// A tunnel to a remote monitor.
-    public struct Tunnel: Hashable, Sendable {
-        public var remote: IPv4Address
-        public var encapsulation: Encapsulation
-        /// The VNI, 0 ... 0xFF_FFFF.
-        public var tunnelID: UInt32
-        /// UDP destination port, 1 ... 65535; 4789 by default (RFC 7348 section 5).
-        public var udpPort: UInt16
-
-        public init(
-            remote: IPv4Address, encapsulation: Encapsulation = .vxlan, tunnelID: UInt32, udpPort: UInt16 = 4789
-        ) {
-            self.remote = remote
-            self.encapsulation = encapsulation
-            self.tunnelID = tunnelID
-            self.udpPort = udpPort
+            /// Ids of other destinations, tunnels or interfaces: each flow goes to one of them, both directions to the
+            /// same, chosen by rendezvous hashing, so that one which leaves moves its own flows and no others.
+            case spread([String])
         }
     }
 
@@ -113,12 +96,56 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
         public var direction: Direction
         /// `id`s of the destinations, at least one; a frame reaches each once.
         public var destinations: [String]
+        /// Nil for all frames, tagged or not; else tagged ones alone.
+        public var vlanFilter: VLANFilter?
+        public var filter: PacketFilter?
+        /// Bytes of a frame that are kept, from its Ethernet header on, 14 ... 65,535; nil for all.
+        public var snaplen: Int?
+        public var sampling: Sampling?
+        public var rateLimit: RateLimit?
 
-        public init(id: String, port: String, direction: Direction, destinations: [String]) {
+        public init(
+            id: String, port: String, direction: Direction, destinations: [String], vlanFilter: VLANFilter? = nil,
+            filter: PacketFilter? = nil, snaplen: Int? = nil, sampling: Sampling? = nil, rateLimit: RateLimit? = nil
+        ) {
             self.id = id
             self.port = port
             self.direction = direction
             self.destinations = destinations
+            self.vlanFilter = vlanFilter
+            self.filter = filter
+            self.snaplen = snaplen
+            self.sampling = sampling
+            self.rateLimit = rateLimit
+        }
+    }
+
+    /// Copies that arrive from other hosts and are taken out of their tunnel here, for a port of this host.
+    public struct Delivery: Codable, Hashable, Sendable {
+        public var id: String
+        /// Outer source addresses that are accepted, at least one.
+        public var peers: [IPAddress]
+        /// Outer destination address that is accepted; nil for any address of this host.
+        public var local: IPAddress?
+        public var encapsulation: Encapsulation
+        /// 0 ... `encapsulation.largestTunnelID`.
+        public var tunnelID: UInt32
+        /// UDP destination port; of no meaning without UDP.
+        public var udpPort: UInt16
+        /// The port that gets the inner frames, by interface name.
+        public var interface: String
+
+        public init(
+            id: String, peers: [IPAddress], local: IPAddress? = nil, encapsulation: Encapsulation = .vxlan,
+            tunnelID: UInt32, udpPort: UInt16? = nil, interface: String
+        ) {
+            self.id = id
+            self.peers = peers
+            self.local = local
+            self.encapsulation = encapsulation
+            self.tunnelID = tunnelID
+            self.udpPort = udpPort ?? encapsulation.usualUDPPort ?? 0
+            self.interface = interface
         }
     }
 
@@ -132,6 +159,10 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
     public static let destinationsPerPort = 64
     /// Number of destinations of one program: half of what the loop guard holds, for two programs at a switch.
     public static let destinationsPerProgram = 8192
-    /// Largest VNI (24 bits).
-    public static let largestTunnelID: UInt32 = 0xFF_FFFF
+    /// Number of peers and ids that one dataplane accepts copies from.
+    public static let deliveriesPerProgram = 4096
+    /// Snap lengths that a tap may have.
+    public static let snaplens = 14...65535
+    /// Instructions of one packet filter (linux/bpf_common.h, BPF_MAXINSNS).
+    public static let instructionsPerFilter = 4096
 }

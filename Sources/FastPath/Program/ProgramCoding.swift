@@ -1,7 +1,7 @@
 // The JSON form of a program: snake_case keys, defaults where docs/program.md says so, unknown keys refused by name.
 
 extension MirrorProgram {
-    private enum Keys: String, CodingKey, CaseIterable { case generation, ports, destinations, taps }
+    private enum Keys: String, CodingKey, CaseIterable { case generation, ports, destinations, taps, deliveries }
 
     public init(from decoder: any Decoder) throws {
         let object = try decoder.strict(Keys.self)
@@ -9,7 +9,8 @@ extension MirrorProgram {
             generation: try object.decodeIfPresent(UInt64.self, forKey: .generation) ?? 0,
             ports: try object.decodeIfPresent([Port].self, forKey: .ports) ?? [],
             destinations: try object.decodeIfPresent([Destination].self, forKey: .destinations) ?? [],
-            taps: try object.decodeIfPresent([Tap].self, forKey: .taps) ?? [])
+            taps: try object.decodeIfPresent([Tap].self, forKey: .taps) ?? [],
+            deliveries: try object.decodeIfPresent([Delivery].self, forKey: .deliveries) ?? [])
     }
 }
 
@@ -27,53 +28,12 @@ extension MirrorProgram.Port {
     }
 }
 
-extension MirrorProgram.Destination {
-    private enum Keys: String, CodingKey, CaseIterable {
-        case id, interface, remote, encapsulation
-        case tunnelID = "tunnel_id"
-        case udpPort = "udp_port"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let object = try decoder.strict(Keys.self)
-        let id = try object.decode(String.self, forKey: .id)
-        guard let interface = try object.decodeIfPresent(String.self, forKey: .interface) else {
-            self.init(
-                id: id,
-                target: .tunnel(
-                    .init(
-                        remote: try object.decode(IPv4Address.self, forKey: .remote),
-                        encapsulation: try object.decodeIfPresent(
-                            MirrorProgram.Encapsulation.self, forKey: .encapsulation) ?? .vxlan,
-                        tunnelID: try object.decode(UInt32.self, forKey: .tunnelID),
-                        udpPort: try object.decodeIfPresent(UInt16.self, forKey: .udpPort) ?? 4789)))
-            return
-        }
-        for key in [Keys.remote, .encapsulation, .tunnelID, .udpPort] where object.contains(key) {
-            throw DecodingError.dataCorruptedError(
-                forKey: key, in: object,
-                debugDescription: "destination '\(id)' has both 'interface' and '\(key.rawValue)'; remove one of them")
-        }
-        self.init(id: id, target: .interface(interface))
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var object = encoder.container(keyedBy: Keys.self)
-        try object.encode(id, forKey: .id)
-        switch target {
-        case .interface(let name):
-            try object.encode(name, forKey: .interface)
-        case .tunnel(let tunnel):
-            try object.encode(tunnel.remote, forKey: .remote)
-            try object.encode(tunnel.encapsulation, forKey: .encapsulation)
-            try object.encode(tunnel.tunnelID, forKey: .tunnelID)
-            try object.encode(tunnel.udpPort, forKey: .udpPort)
-        }
-    }
-}
-
 extension MirrorProgram.Tap {
-    private enum Keys: String, CodingKey, CaseIterable { case id, port, direction, destinations }
+    private enum Keys: String, CodingKey, CaseIterable {
+        case id, port, direction, destinations, filter, snaplen, sampling
+        case vlanFilter = "vlan_filter"
+        case rateLimit = "rate_limit"
+    }
 
     public init(from decoder: any Decoder) throws {
         let object = try decoder.strict(Keys.self)
@@ -81,7 +41,25 @@ extension MirrorProgram.Tap {
             id: try object.decode(String.self, forKey: .id),
             port: try object.decode(String.self, forKey: .port),
             direction: try object.decodeIfPresent(MirrorProgram.Direction.self, forKey: .direction) ?? .both,
-            destinations: try object.decode([String].self, forKey: .destinations))
+            destinations: try object.decode([String].self, forKey: .destinations),
+            vlanFilter: try object.decodeIfPresent(MirrorProgram.VLANFilter.self, forKey: .vlanFilter),
+            filter: try object.decodeIfPresent(MirrorProgram.PacketFilter.self, forKey: .filter),
+            snaplen: try object.decodeIfPresent(Int.self, forKey: .snaplen),
+            sampling: try object.decodeIfPresent(MirrorProgram.Sampling.self, forKey: .sampling),
+            rateLimit: try object.decodeIfPresent(MirrorProgram.RateLimit.self, forKey: .rateLimit))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var object = encoder.container(keyedBy: Keys.self)
+        try object.encode(id, forKey: .id)
+        try object.encode(port, forKey: .port)
+        try object.encode(direction, forKey: .direction)
+        try object.encode(destinations, forKey: .destinations)
+        try object.encodeIfPresent(vlanFilter, forKey: .vlanFilter)
+        try object.encodeIfPresent(filter, forKey: .filter)
+        try object.encodeIfPresent(snaplen, forKey: .snaplen)
+        try object.encodeIfPresent(sampling, forKey: .sampling)
+        try object.encodeIfPresent(rateLimit, forKey: .rateLimit)
     }
 }
 
@@ -95,7 +73,7 @@ private struct AnyKey: CodingKey {
 
 extension Decoder {
     /// The object's container, after every key in it was found in `keys`.
-    fileprivate func strict<Key: CodingKey & CaseIterable & RawRepresentable<String>>(
+    func strict<Key: CodingKey & CaseIterable & RawRepresentable<String>>(
         _ keys: Key.Type
     ) throws -> KeyedDecodingContainer<Key> {
         let known = Set(Key.allCases.map(\.rawValue))

@@ -29,6 +29,7 @@ extension MirrorProgram {
             )
         }
         try unique(taps.map(\.id), "tap")
+        try unique(deliveries.map(\.id), "delivery")
         for port in ports { try port.validate() }
         let interfaces = Dictionary(grouping: ports, by: \.interface)
         for (name, same) in interfaces.sorted(by: { $0.key < $1.key }) where same.count > 1 {
@@ -37,7 +38,38 @@ extension MirrorProgram {
             )
         }
         for destination in destinations { try destination.validate() }
+        try validateSpreads()
         try validateTaps()
+        try validateDeliveries()
+    }
+
+    /// Tunnels and interfaces that a destination stands for: itself, or the members of a spread.
+    private func members(
+        _ id: String, of owner: String, _ byID: [String: Destination]
+    ) throws(ProgramError) -> [Destination] {
+        guard let destination = byID[id] else {
+            throw ProgramError("\(owner) names destination '\(id)', which the program does not have")
+        }
+        guard case .spread(let ids) = destination.target else { return [destination] }
+        var members: [Destination] = []
+        for id in ids { members += try self.members(id, of: "destination '\(destination.id)'", byID) }
+        return members
+    }
+
+    private func validateSpreads() throws(ProgramError) {
+        let byID = Dictionary(uniqueKeysWithValues: destinations.map { ($0.id, $0) })
+        for destination in destinations {
+            guard case .spread(let ids) = destination.target else { continue }
+            let owner = "destination '\(destination.id)'"
+            if ids.isEmpty { throw ProgramError("\(owner) spreads over nothing; name at least one destination") }
+            try unique(ids, "member of \(owner):")
+            for id in ids {
+                if case .spread = byID[id]?.target {
+                    throw ProgramError("\(owner) spreads over '\(id)', which is a spread itself; name its members")
+                }
+            }
+            _ = try members(destination.id, of: owner, byID)
+        }
     }
 
     private func validateTaps() throws(ProgramError) {
@@ -58,17 +90,17 @@ extension MirrorProgram {
                 throw ProgramError("tap '\(tap.id)' has no destination; name at least one")
             }
             try unique(tap.destinations, "destination of tap '\(tap.id)':")
+            try tap.validateActions()
             for id in tap.destinations {
-                guard let destination = destinationsByID[id] else {
-                    throw ProgramError("tap '\(tap.id)' names destination '\(id)', which the program does not have")
-                }
-                if case .interface(port.interface) = destination.target {
-                    throw ProgramError(
-                        "tap '\(tap.id)' would send copies of '\(port.interface)' back into it (destination '\(id)'): that is a loop"
-                    )
+                for destination in try members(id, of: "tap '\(tap.id)'", destinationsByID) {
+                    destinationsOfPort[tap.port, default: []].insert(destination.id)
+                    if case .interface(port.interface) = destination.target {
+                        throw ProgramError(
+                            "tap '\(tap.id)' would send copies of '\(port.interface)' back into it (destination '\(destination.id)'): that is a loop"
+                        )
+                    }
                 }
             }
-            destinationsOfPort[tap.port, default: []].formUnion(tap.destinations)
             if destinationsOfPort[tap.port]!.count > Self.destinationsPerPort {
                 throw ProgramError(
                     "port '\(tap.port)' has more than \(Self.destinationsPerPort) destinations; mirror to fewer from one port"
@@ -97,16 +129,101 @@ extension MirrorProgram.Destination {
         case .interface(let name):
             try validateInterface(name, of: "destination '\(id)'")
         case .tunnel(let tunnel):
-            if let reason = tunnel.remote.unfitAsRemote {
-                throw ProgramError("destination '\(id)': remote \(tunnel.remote) \(reason); name a unicast address")
+            try tunnel.validate("destination '\(id)'")
+        case .spread: break
+        }
+    }
+}
+
+extension MirrorProgram.Tunnel {
+    fileprivate func validate(_ owner: String) throws(ProgramError) {
+        if let reason = remote.unfitAsRemote {
+            throw ProgramError("\(owner): remote \(remote) \(reason); name a unicast address")
+        }
+        if let source, source.isIPv6 != remote.isIPv6 {
+            throw ProgramError("\(owner): source \(source) and remote \(remote) are of different IP versions")
+        }
+        try encapsulation.validate(tunnelID: tunnelID, udpPort: udpPort, of: owner)
+        if sourcePorts.lowerBound == 0 { throw ProgramError("\(owner): source_ports begin at 1") }
+        if dscp > 63 { throw ProgramError("\(owner): dscp \(dscp) is not a code point, 0 to 63") }
+        if timeToLive == 0 { throw ProgramError("\(owner): ttl 0 would go nowhere; use 1 to 255") }
+        if let vlan, !(1...4094).contains(vlan) {
+            throw ProgramError("\(owner): vlan \(vlan) is not a VLAN id, 1 to 4094")
+        }
+    }
+}
+
+extension MirrorProgram.Encapsulation {
+    fileprivate func validate(tunnelID: UInt32, udpPort: UInt16, of owner: String) throws(ProgramError) {
+        if tunnelID > largestTunnelID {
+            throw ProgramError("\(owner): tunnel_id \(tunnelID) is not \(tunnelIDName), 0 to \(largestTunnelID)")
+        }
+        if usualUDPPort != nil, udpPort == 0 {
+            throw ProgramError("\(owner): udp_port 0 cannot be sent to; use 1 to 65535")
+        }
+    }
+}
+
+extension MirrorProgram.Tap {
+    fileprivate func validateActions() throws(ProgramError) {
+        if let snaplen, !MirrorProgram.snaplens.contains(snaplen) {
+            throw ProgramError("tap '\(id)': snaplen \(snaplen) is not within 14 to 65535 bytes")
+        }
+        if let sampling, !(1...1_000_000).contains(sampling.oneIn) {
+            throw ProgramError("tap '\(id)': sampling one_in \(sampling.oneIn) is not within 1 to 1000000")
+        }
+        if let rateLimit {
+            if rateLimit.bitsPerSecond == nil, rateLimit.framesPerSecond == nil {
+                throw ProgramError("tap '\(id)': rate_limit sets neither bits_per_second nor frames_per_second")
             }
-            if tunnel.tunnelID > MirrorProgram.largestTunnelID {
-                throw ProgramError("destination '\(id)': tunnel_id \(tunnel.tunnelID) is not a VNI, 0 to 16777215")
-            }
-            if tunnel.udpPort == 0 {
-                throw ProgramError("destination '\(id)': udp_port 0 cannot be sent to; use 1 to 65535")
+            for (name, value) in [
+                ("bits_per_second", rateLimit.bitsPerSecond), ("frames_per_second", rateLimit.framesPerSecond),
+            ] where !(1...1_000_000_000_000).contains(value ?? 1) {
+                throw ProgramError("tap '\(id)': rate_limit \(name) \(value!) is not within 1 to 10^12")
             }
         }
+        try filter?.validate("tap '\(id)'")
+    }
+}
+
+extension MirrorProgram {
+    fileprivate func validateDeliveries() throws(ProgramError) {
+        var seen: [Accepted: String] = [:]
+        for delivery in deliveries {
+            if delivery.id.isEmpty { throw ProgramError("a delivery has an empty id") }
+            let owner = "delivery '\(delivery.id)'"
+            try validateInterface(delivery.interface, of: owner)
+            try delivery.encapsulation.validate(tunnelID: delivery.tunnelID, udpPort: delivery.udpPort, of: owner)
+            if delivery.peers.isEmpty { throw ProgramError("\(owner) accepts no peer; name at least one") }
+            for peer in delivery.peers {
+                if let reason = peer.unfitAsRemote {
+                    throw ProgramError("\(owner): peer \(peer) \(reason); name a unicast address")
+                }
+                if let local = delivery.local, local.isIPv6 != peer.isIPv6 {
+                    throw ProgramError("\(owner): local \(local) and peer \(peer) are of different IP versions")
+                }
+                let accepted = Accepted(
+                    peer: peer, encapsulation: delivery.encapsulation, tunnelID: delivery.tunnelID,
+                    udpPort: delivery.udpPort)
+                if let other = seen.updateValue(delivery.id, forKey: accepted) {
+                    throw ProgramError(
+                        "\(owner) accepts peer \(peer) with tunnel_id \(delivery.tunnelID), as delivery '\(other)' does; one of them is enough"
+                    )
+                }
+            }
+        }
+        if seen.count > Self.deliveriesPerProgram {
+            throw ProgramError(
+                "the program accepts \(seen.count) peers and ids; one dataplane serves \(Self.deliveriesPerProgram) at most"
+            )
+        }
+    }
+
+    private struct Accepted: Hashable {
+        var peer: IPAddress
+        var encapsulation: Encapsulation
+        var tunnelID: UInt32
+        var udpPort: UInt16
     }
 }
 

@@ -17,18 +17,19 @@ struct DestinationRoute: Equatable {
     var reason: String?
     /// The kernel refuses for good.
     var isError = false
-    var source: IPv4Address?
+    var source: IPAddress?
     var nextHop: MACAddress?
     var mtu: Int?
 
     /// - Parameter hops: the way to every remote.
     init(
-        _ destination: MirrorProgram.Destination, _ hops: [IPv4Address: Result<NextHop, NextHopFailure>],
+        _ destination: MirrorProgram.Destination, _ hops: [IPAddress: Result<NextHop, NextHopFailure>],
         _ links: LinkTable
     ) {
         switch destination.target {
         case .interface(let name): self.init(interface: name, links)
         case .tunnel(let tunnel): self.init(tunnel, hops[tunnel.remote]!, links)
+        case .spread: self.init(interface: "", links)
         }
     }
 
@@ -61,9 +62,12 @@ struct DestinationRoute: Equatable {
             mtu = hop.mtu
             // An IP packet's length has 16 bits, whatever a device claims.
             frameLimit = min(hop.mtu, 65535) - VXLAN.overhead
+            guard case .v4(let source) = hop.source, case .v4(let remote) = tunnel.remote,
+                tunnel.encapsulation == .vxlan
+            else { throw NextHopFailure(.noRoute, "\(tunnel.encapsulation) to \(tunnel.remote)", isError: true) }
             encapsulation = VXLAN(
-                destinationMAC: hop.mac.octets, sourceMAC: hop.sourceMAC.octets, source: hop.source.value,
-                remote: tunnel.remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort)
+                destinationMAC: hop.mac.octets, sourceMAC: hop.sourceMAC.octets, source: source.value,
+                remote: remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort)
             if frameLimit < 14 {
                 fate = .exceedsMTU
                 reason =

@@ -52,7 +52,7 @@ extension Dataplane {
         ports = current.program.ports.map { port in
             PortPlan(port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], links: kernel.links)
         }
-        var hops: [IPv4Address: Result<NextHop, NextHopFailure>] = [:]
+        var hops: [IPAddress: Result<NextHop, NextHopFailure>] = [:]
         routes = [:]
         for destination in indices.keys {
             if case .tunnel(let tunnel) = destination.target, hops[tunnel.remote] == nil {
@@ -156,10 +156,12 @@ extension Dataplane {
     func guardTunnels() throws(HostError) {
         var keys: Set<TunnelKey> = []
         for (destination, route) in routes {
-            guard case .tunnel(let tunnel) = destination.target, let source = route.source else { continue }
+            guard case .tunnel(let tunnel) = destination.target, case .v4(let source) = route.source,
+                case .v4(let remote) = tunnel.remote
+            else { continue }
             keys.insert(
                 TunnelKey(
-                    source: source.value, remote: tunnel.remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort))
+                    source: source.value, remote: remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort))
         }
         try maps.setOwnTunnels(keys)
     }

@@ -3,12 +3,12 @@
 
 package import MirrorProgram
 
-/// A resolved way to an IPv4 address.
+/// A resolved way to an address.
 package struct NextHop: Hashable {
     /// Interface that leads there.
     package var interface: Int32
     /// Our source address on that way.
-    package var source: IPv4Address
+    package var source: IPAddress
     /// MAC address of this host on the interface, and of the gateway or of the remote itself.
     package var sourceMAC: MACAddress
     package var mac: MACAddress
@@ -22,12 +22,12 @@ package struct NextHopFailure: Error, Hashable {
     package var reason: String
     /// What is known of the way all the same.
     package var interface: Int32?
-    package var source: IPv4Address?
+    package var source: IPAddress?
     /// The kernel refuses for good until somebody changes the configuration: not a passing state.
     package var isError = false
 
     package init(
-        _ drop: DropReason, _ reason: String, interface: Int32? = nil, source: IPv4Address? = nil, isError: Bool = false
+        _ drop: DropReason, _ reason: String, interface: Int32? = nil, source: IPAddress? = nil, isError: Bool = false
     ) {
         self.drop = drop
         self.reason = reason

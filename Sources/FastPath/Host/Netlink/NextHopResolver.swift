@@ -13,15 +13,16 @@ package struct NextHopResolver {
 
     private struct Route {
         var interface: Int32
-        var gateway: IPv4Address?
-        var source: IPv4Address
+        var gateway: IPAddress?
+        var source: IPAddress
         var mtu: Int?
     }
 
     /// The way to `remote` as it is now.
     ///
     /// An entry that is missing or stale is asked for in passing; a later call sees the answer.
-    package func resolve(_ remote: IPv4Address, _ links: LinkTable) throws(NextHopFailure) -> NextHop {
+    package func resolve(_ remote: IPAddress, _ links: LinkTable) throws(NextHopFailure) -> NextHop {
+        if remote.isIPv6 { throw NextHopFailure(.noRoute, "\(remote) is an IPv6 address", isError: true) }
         let route = try self.route(to: remote)
         guard let link = links[route.interface] else {
             throw NextHopFailure(.uplinkDown, "interface \(route.interface) toward \(remote) is not there")
@@ -46,7 +47,7 @@ package struct NextHopResolver {
     }
 
     /// The kernel's routing decision (ip-rule and table included), as it would send a packet of ours.
-    private func route(to remote: IPv4Address) throws(NextHopFailure) -> Route {
+    private func route(to remote: IPAddress) throws(NextHopFailure) -> Route {
         var header = rtmsg()
         header.rtm_family = UInt8(AF_INET)
         header.rtm_dst_len = 32
@@ -70,7 +71,7 @@ package struct NextHopResolver {
         return try parse(message, remote)
     }
 
-    private func parse(_ message: NetlinkMessage, _ remote: IPv4Address) throws(NextHopFailure) -> Route {
+    private func parse(_ message: NetlinkMessage, _ remote: IPAddress) throws(NextHopFailure) -> Route {
         let attributes = message.attributes(after: MemoryLayout<rtmsg>.size)
         let type = Int(message.payload.number(at: 7, as: UInt8.self))
         switch type {
@@ -103,7 +104,7 @@ package struct NextHopResolver {
     }
 
     /// The neighbour's MAC address while its entry is usable.
-    private func neighbourMAC(_ neighbour: IPv4Address, on link: Link) throws(HostError) -> MACAddress? {
+    private func neighbourMAC(_ neighbour: IPAddress, on link: Link) throws(HostError) -> MACAddress? {
         var header = ndmsg()
         header.ndm_family = UInt8(AF_INET)
         header.ndm_ifindex = link.index
@@ -124,7 +125,7 @@ package struct NextHopResolver {
     }
 
     /// Does to the entry what a packet of the kernel's own would: resolve it, or probe it when it is stale.
-    private func use(_ neighbour: IPv4Address, on link: Link) throws(HostError) {
+    private func use(_ neighbour: IPAddress, on link: Link) throws(HostError) {
         var header = ndmsg()
         header.ndm_family = UInt8(AF_INET)
         header.ndm_ifindex = link.index
@@ -136,7 +137,7 @@ package struct NextHopResolver {
         _ = try socket.ask(request, "cannot ask the kernel to resolve \(neighbour) on \(link.name)")
     }
 
-    private func address(_ bytes: ArraySlice<UInt8>) -> IPv4Address? {
-        bytes.count == 4 ? IPv4Address(UInt32(bigEndian: bytes.number(at: 0, as: UInt32.self))) : nil
+    private func address(_ bytes: ArraySlice<UInt8>) -> IPAddress? {
+        IPAddress(octets: bytes)
     }
 }

@@ -1,0 +1,74 @@
+// What a classic BPF program must satisfy before anybody runs it: the rules of the kernel's and libpcap's own checkers
+// (net/core/filter.c bpf_check_classic, libpcap bpf_validate), so that no interpreter has to check again.
+
+/// Opcodes of linux/bpf_common.h.
+public enum ClassicBPF {
+    /// `code & classMask`.
+    public static let classMask: UInt16 = 0x07
+    public static let ld: UInt16 = 0x00
+    public static let ldx: UInt16 = 0x01
+    public static let st: UInt16 = 0x02
+    public static let stx: UInt16 = 0x03
+    public static let alu: UInt16 = 0x04
+    public static let jmp: UInt16 = 0x05
+    public static let ret: UInt16 = 0x06
+    public static let misc: UInt16 = 0x07
+    /// Words of scratch memory (BPF_MEMWORDS).
+    public static let scratchWords = 16
+
+    /// Every `code` that libpcap can emit: sizes and modes of loads, operations with K or X.
+    static let known: Set<UInt16> = [
+        0x00, 0x20, 0x28, 0x30, 0x40, 0x48, 0x50, 0x60, 0x80,  // ld: imm, abs w h b, ind w h b, mem, len
+        0x01, 0x61, 0x81, 0xB1,  // ldx: imm, mem, len, msh
+        0x02, 0x03,  // st, stx
+        0x04, 0x0C, 0x14, 0x1C, 0x24, 0x2C, 0x34, 0x3C, 0x44, 0x4C, 0x54, 0x5C, 0x64, 0x6C, 0x74, 0x7C, 0x84,  // alu
+        0x94, 0x9C, 0xA4, 0xAC,  // mod, xor
+        0x05, 0x15, 0x1D, 0x25, 0x2D, 0x35, 0x3D, 0x45, 0x4D,  // jmp
+        0x06, 0x16,  // ret k, ret a
+        0x07, 0x87,  // tax, txa
+    ]
+}
+
+extension MirrorProgram.PacketFilter {
+    /// Checks the code, where there is code.
+    ///
+    /// - Throws: the instruction that is wrong.
+    func validate(_ owner: String) throws(ProgramError) {
+        if expression.utf8.count > 4096 { throw ProgramError("\(owner): the filter has more than 4096 bytes") }
+        if code.isEmpty { return }
+        if code.count > MirrorProgram.instructionsPerFilter {
+            throw ProgramError("\(owner): the filter has \(code.count) instructions; 4096 is the limit")
+        }
+        for (index, instruction) in code.enumerated() {
+            if let fault = fault(instruction, index) {
+                throw ProgramError("\(owner): instruction \(index) of the filter \(fault)")
+            }
+        }
+        if code[code.count - 1].code & ClassicBPF.classMask != ClassicBPF.ret {
+            throw ProgramError("\(owner): the filter does not end with a return")
+        }
+    }
+
+    private func fault(_ instruction: MirrorProgram.FilterInstruction, _ index: Int) -> String? {
+        if !ClassicBPF.known.contains(instruction.code) { return "has the unknown code \(instruction.code)" }
+        let left = code.count - 1 - index
+        switch instruction.code & ClassicBPF.classMask {
+        case ClassicBPF.jmp:
+            let furthest =
+                instruction.code == 0x05
+                ? UInt64(instruction.k) : UInt64(max(instruction.jumpTrue, instruction.jumpFalse))
+            if furthest >= UInt64(left) { return "jumps behind the end" }
+        case ClassicBPF.alu:
+            if instruction.code == 0x34 || instruction.code == 0x94, instruction.k == 0 { return "divides by 0" }
+            if instruction.code == 0x64 || instruction.code == 0x74, instruction.k > 31 { return "shifts by over 31" }
+        case ClassicBPF.st, ClassicBPF.stx:
+            if instruction.k >= UInt32(ClassicBPF.scratchWords) { return "stores behind the scratch memory" }
+        case ClassicBPF.ld, ClassicBPF.ldx:
+            if instruction.code & 0xE0 == 0x60, instruction.k >= UInt32(ClassicBPF.scratchWords) {
+                return "loads from behind the scratch memory"
+            }
+        default: break
+        }
+        return nil
+    }
+}
