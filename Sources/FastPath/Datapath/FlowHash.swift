@@ -1,5 +1,5 @@
 // The symmetric hash of a frame's flow: equal for both directions of a conversation, so that a receiver can balance
-// by the outer source port and still see both halves. Between Layers.swift and VXLAN.swift on the way of a frame.
+// by the outer source port and still see both halves. Between Layers.swift and OuterFill.swift on the way of a frame.
 
 package enum FlowHash {
     /// Hash of addresses, protocol and ports of an IP frame; of MAC addresses and EtherType of another.

@@ -82,7 +82,7 @@ extension Worker {
             mirror(
                 WireFrame(
                     head: UnsafeRawPointer(scratch), headLength: plan.headers, body: body, bodyLength: wanted,
-                    hash: hash), match)
+                    hash: hash, origin: origin(of: record)), match)
             offset &+= wanted
             index &+= 1
         }

@@ -54,15 +54,18 @@ extension Worker {
         }
         let layers = Layers(first, readable)
         let hash = FlowHash.symmetric(first, readable, layers)
+        let origin = Origin(time: turnTime, slot: UInt16(truncatingIfNeeded: slotIndex), direction: 0)
         let last = 63 &- match.destinations.leadingZeroBitCount
         if match.destinations & (match.destinations &- 1) != 0 {
             var copies = match
             copies.destinations &= ~(1 << UInt64(last))
             let body = count == 1 ? first : gather(count)
-            mirror(WireFrame(head: body, headLength: 0, body: body, bodyLength: length, hash: hash), copies)
+            mirror(
+                WireFrame(head: body, headLength: 0, body: body, bodyLength: length, hash: hash, origin: origin), copies
+            )
         }
         let destination = table.pointee.destinations + Int(slot.destinations[last])
-        let outcome = emitInPlace(parts, count, length: length, hash: hash, destination, &umem)
+        let outcome = emitInPlace(parts, count, length: length, hash: hash, origin, destination, &umem)
         match.count(outcome, bit: last, destination)
     }
 

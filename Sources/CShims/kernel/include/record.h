@@ -53,11 +53,15 @@ struct hs_capture {
     __u32 reserved;
 };
 
-/* Outer tuple of a tunnel of ours (RFC 7348 section 5): such frames are never captured. Network byte order. */
+/* Protocols behind GRE (IANA EtherTypes): transparent Ethernet bridging, ERSPAN Type II and Type III. */
+enum hs_gre_protocol { HS_GRE_ETHERNET = 0x6558, HS_GRE_ERSPAN2 = 0x88be, HS_GRE_ERSPAN3 = 0x22eb };
+
+/* Outer tuple of a tunnel of ours: such frames are never captured. Network byte order. */
 struct hs_tunnel_key {
-    __be32 source;
-    __be32 remote;
-    __be32 tunnel_id; /* the VNI in the upper 24 bits, as on the wire */
-    __be16 udp_port;
-    __u16 reserved;
+    __be32 source[4]; /* an IPv4 address in the first word, the rest 0 */
+    __be32 remote[4];
+    __be32 tunnel_id;    /* as on the wire: the VNI in the upper 24 bits, the GRE key, the session id in the lower 10 */
+    __be16 udp_port;     /* destination port of VXLAN and Geneve, 0 for GRE */
+    __be16 gre_protocol; /* 0 for UDP */
+    __u32 version;       /* 4 or 6, host order */
 };

@@ -18,6 +18,7 @@ package final class Dataplane {
     private(set) var worker: WorkerHost!
     let kernel: KernelView
     let ledger = Ledger()
+    let sequences = SequenceNumbers()
     private let loop: EventLoop
     var wake: EventLoop.Timer?
     private var tick: EventLoop.Timer?
@@ -176,6 +177,7 @@ package final class Dataplane {
                 hooks[place] = nil
             }
         }
+        worker.followClock()
         reconcile()
         tick?.schedule(in: .seconds(1))
     }
