@@ -25,6 +25,7 @@ struct Heliostat: AsyncParsableCommand {
             CommandGroup(
                 name: "Intent:",
                 subcommands: [PortCommand.self, ServiceCommand.self, FlowCommand.self, HostCommand.self]),
+            CommandGroup(name: "Access:", subcommands: [UserCommand.self, TokenCommand.self]),
             CommandGroup(name: "Processes:", subcommands: [ServeCommand.self, DemoCommand.self]),
             CommandGroup(
                 name: "Observation:",
