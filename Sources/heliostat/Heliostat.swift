@@ -27,6 +27,7 @@ struct Heliostat: AsyncParsableCommand {
                 subcommands: [
                     PortCommand.self, ServiceCommand.self, FlowCommand.self, MirrorCommand.self, HostCommand.self,
                 ]),
+            CommandGroup(name: "Access:", subcommands: [UserCommand.self, TokenCommand.self]),
             CommandGroup(name: "Processes:", subcommands: [ServeCommand.self, DemoCommand.self]),
             CommandGroup(
                 name: "Observation:",
