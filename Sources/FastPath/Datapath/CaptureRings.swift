@@ -76,7 +76,9 @@ extension Worker {
                 return
             }
         }
-        let match = Match(slots[Int(record.slot) & Int(HS_SLOTS - 1)], taps: record.taps)
+        let unjudged = UInt8(HS_RECHECK.rawValue | HS_UNFILTERED.rawValue)
+        let match = Match(
+            slots[Int(record.slot) & Int(HS_SLOTS - 1)], taps: record.taps, isJudged: record.flags & unjudged == 0)
         let captured = Int(record.captured)
         guard captured >= 14 else {
             match.drop(UInt64(max(record.gso_segments, 1)), .malformed, table.pointee.destinations)
@@ -90,7 +92,7 @@ extension Worker {
         }
         var frame = WireFrame(
             head: bytes, headLength: 0, body: bytes, bodyLength: captured, hash: hash, origin: origin(of: record))
-        frame.isCut = captured < Int(record.length)
+        frame.missing = max(0, Int(record.length) &- captured)
         complete(record, bytes, layers, &frame)
         if record.flags & UInt8(HS_VLAN.rawValue) != 0 {
             scratch.copyMemory(from: bytes, byteCount: 12)

@@ -15,11 +15,13 @@ struct WireFrame {
     var checksumAt = -1
     /// In host order.
     var checksum: UInt16 = 0
+    /// Bytes of the frame that were not captured: they lie behind the body.
+    var missing = 0
     var hash: UInt32
     var origin: Origin
-    /// Bytes of the frame are missing already.
-    var isCut = false
 
+    @inline(__always) var isCut: Bool { missing != 0 }
+    /// Bytes that are there.
     @inline(__always) var length: Int { headLength &+ bodyLength }
 }
 
@@ -36,16 +38,21 @@ struct Outcome {
 }
 
 /// Copies `frame` behind its outer header and queues it.
+///
+/// - Parameter snaplen: bytes of it that are wanted.
 @inline(__always)
-func emit(_ frame: WireFrame, _ destination: UnsafeMutablePointer<Destination>, _ umem: inout UMEM) -> Outcome {
+func emit(
+    _ frame: WireFrame, snaplen: Int = .max, _ destination: UnsafeMutablePointer<Destination>, _ umem: inout UMEM
+) -> Outcome {
     if destination.pointee.fate != Destination.noFate { return Outcome(fate: destination.pointee.fate) }
     let header = destination.pointee.headerLength
     // The checksum is written into the first chunk: headers of 4 KB are nobody's.
     if header &+ frame.checksumAt &+ 2 > UMEM.chunkSize { return .dropped(.malformed) }
     let limit = destination.pointee.frameLimit
-    let truncated = frame.length > limit
-    if truncated && destination.pointee.dropsOversize { return .dropped(.exceedsMTU) }
-    let length = truncated ? limit : frame.length
+    let wanted = min(frame.length, snaplen)
+    if wanted > limit && destination.pointee.dropsOversize { return .dropped(.exceedsMTU) }
+    let length = min(wanted, limit)
+    let truncated = length < frame.length || frame.isCut
     let total = header &+ length
     let chunks = (total &+ (UMEM.chunkSize &- 1)) / UMEM.chunkSize
     let uplink = destination.pointee.uplink
@@ -77,7 +84,7 @@ func emit(_ frame: WireFrame, _ destination: UnsafeMutablePointer<Destination>, 
     if header != 0 {
         destination.pointee.outer.fill(
             start, UnsafeRawPointer(inner), readable: queued &- header, length: length,
-            isCut: truncated || frame.isCut, hash: frame.hash, frame.origin)
+            isCut: truncated, hash: frame.hash, frame.origin)
     }
     let transport = destination.pointee.outer.transport
     let hasChecksum = destination.pointee.outer.hasChecksum

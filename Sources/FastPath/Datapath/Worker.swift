@@ -24,6 +24,8 @@ struct Worker: ~Copyable {
     var turnTime: UInt64 = 0
     /// Descriptors of the frame at hand.
     let parts: UnsafeMutablePointer<xdp_desc>
+    /// What the taps make of the frame at hand.
+    let desk: Desk
 
     /// The latest table that the host side has published.
     let published: UnsafeMutablePointer<Atomic<UInt>>

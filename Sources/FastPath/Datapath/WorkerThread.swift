@@ -44,7 +44,7 @@ public final class WorkerThread: @unchecked Sendable {
         worker.initialize(
             to: Worker(
                 umem: umem, rings: readers, ringCount: rings.count, table: table.memory, strays: strays,
-                scratch: .allocate(byteCount: 1 << 17, alignment: 64), parts: .allocate(capacity: 64),
+                scratch: .allocate(byteCount: 1 << 17, alignment: 64), parts: .allocate(capacity: 64), desk: Desk(),
                 published: published, acknowledged: acknowledged, stop: stopWord,
                 needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll,
                 realTimeOffset: realTimeOffset))
