@@ -8,7 +8,8 @@ import ControlIdentity
 package struct ServeIdentitySettings: Hashable, Sendable {
     package static let keys = [
         "auth", "auth_project", "keystone_url", "keystone_user", "keystone_project", "keystone_domain",
-        "keystone_password_file", "keystone_cacert", "keystone_cache", "tls_certificate", "tls_key", "policy", "audit_log",
+        "keystone_password_file", "keystone_cacert", "keystone_cache", "tls_certificate", "tls_key", "policy",
+        "audit_log",
     ]
 
     /// By the names of `keys`.
