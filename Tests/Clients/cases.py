@@ -21,6 +21,12 @@ class Report(unittest.TestResult):
         super().__init__()
         self.group, self.begin = group, 0.0
 
+    def reason(self, test, error):
+        """The traceback, and the end of what the server logged."""
+        server = getattr(test, "server", None)
+        log = f"\nserver: {server.text()[-1500:]}" if server else ""
+        return self._exc_info_to_string(error, test).strip()[-2000:] + log
+
     def name(self, test):
         return f"{self.group}.{type(test).__name__}/{getattr(test, '_testMethodName', test)}"
 
@@ -33,11 +39,11 @@ class Report(unittest.TestResult):
 
     def addFailure(self, test, error):
         super().addFailure(test, error)
-        say(failed=self.name(test), reason=self._exc_info_to_string(error, test).strip()[-3000:])
+        say(failed=self.name(test), reason=self.reason(test, error))
 
     def addError(self, test, error):
         super().addError(test, error)
-        say(failed=self.name(test), reason=self._exc_info_to_string(error, test).strip()[-3000:])
+        say(failed=self.name(test), reason=self.reason(test, error))
 
     def addSkip(self, test, reason):
         say(skipped=self.name(test), reason=reason)

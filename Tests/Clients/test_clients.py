@@ -11,7 +11,8 @@ import openstack as sdk
 
 import cases
 import osc
-from copies import CopiesTests  # noqa: F401  (its cases are run with those below)
+from access import AccessTests, TLSTests  # noqa: F401  (their cases are run with those below)
+from copies import CopiesTests  # noqa: F401
 from server import HELIOSTAT, Server
 
 PASSWORD = "correct horse battery staple"

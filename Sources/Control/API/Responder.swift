@@ -106,6 +106,8 @@ package struct Responder: HTTPResponder {
     /// A web page can make a browser send anything that a form can; that JSON is not among it.
     private func checkBody(_ request: Request) throws(Fault) {
         guard hostNames != nil, request.method == .post || request.method == .put else { return }
+        let isEmpty = request.headers[.contentLength].map { $0 == "0" } ?? (request.headers[.transferEncoding] == nil)
+        if isEmpty, request.headers[.contentType] == nil { return }
         let type = request.headers[.contentType] ?? ""
         let isJSON = type.split(separator: ";").first?.trimmingPrefix(" ").lowercased() == "application/json"
         if !isJSON { throw .bodyNotJSON(type) }

@@ -8,7 +8,8 @@ import ControlIdentity
 package struct ServeIdentitySettings: Hashable, Sendable {
     package static let keys = [
         "auth", "auth_project", "keystone_url", "keystone_user", "keystone_project", "keystone_domain",
-        "keystone_password_file", "keystone_cacert", "tls_certificate", "tls_key", "policy", "audit_log",
+        "keystone_password_file", "keystone_cacert", "keystone_cache", "tls_certificate", "tls_key", "policy",
+        "audit_log",
     ]
 
     /// By the names of `keys`.
@@ -26,10 +27,12 @@ package struct ServeIdentitySettings: Hashable, Sendable {
 
     var keystone: Keystone.Settings? {
         guard let url = values["keystone_url"], let password = values["keystone_password_file"] else { return nil }
-        return Keystone.Settings(
+        var settings = Keystone.Settings(
             url: url, user: values["keystone_user"] ?? "heliostat", project: values["keystone_project"] ?? "service",
             domain: values["keystone_domain"] ?? "Default", passwordFile: password,
             certificateAuthority: values["keystone_cacert"])
+        if let seconds = values["keystone_cache"].flatMap(Double.init) { settings.timeToLive = seconds }
+        return settings
     }
 
     /// - Throws: `ServeError` for the first setting that cannot be.
@@ -49,6 +52,9 @@ package struct ServeIdentitySettings: Hashable, Sendable {
             }
             if values["keystone_password_file"] == nil {
                 throw ServeError("--keystone-url needs the service user's password: --keystone-password-file")
+            }
+            if let text = values["keystone_cache"], !(Int(text).map { (0...3600).contains($0) } ?? false) {
+                throw ServeError("--keystone-cache is a number of seconds, 0 to 3600, and not '\(text)'")
             }
         } else if let option = keystone.first {
             throw ServeError("--\(option.replacing("_", with: "-")) goes with --keystone-url")
@@ -88,6 +94,9 @@ package struct ServeIdentityOptions: ParsableArguments {
     @Option(help: ArgumentHelp("PEM file of who signs Keystone's certificate.", valueName: "file"))
     var keystoneCacert: String?
 
+    @Option(help: ArgumentHelp("Seconds for which its answers are good (default 300).", valueName: "seconds"))
+    var keystoneCache: String?
+
     @Option(
         help: ArgumentHelp(
             "PEM file with the TCP address's certificate chain; read again on SIGHUP.", valueName: "file"))
@@ -109,7 +118,7 @@ package struct ServeIdentityOptions: ParsableArguments {
     func apply(to settings: inout ServeIdentitySettings) {
         let said = [
             auth, authProject, keystoneUrl, keystoneUser, keystoneProject, keystoneDomain, keystonePasswordFile,
-            keystoneCacert, tlsCertificate, tlsKey, policy, auditLog,
+            keystoneCacert, keystoneCache, tlsCertificate, tlsKey, policy, auditLog,
         ]
         for (key, value) in zip(ServeIdentitySettings.keys, said) {
             if let value { settings[key] = value }

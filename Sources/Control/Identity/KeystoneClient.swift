@@ -81,7 +81,8 @@ struct KeystoneClient: Sendable {
             throw IdentityError("the password \(path) must be a regular file that others cannot read; chmod 640 it")
         }
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let line = buffer.prefix(max(read(file, &buffer, buffer.count), 0)).prefix { $0 != 0x0A && $0 != 0x0D }
+        let count = read(file, &buffer, buffer.count)
+        let line = buffer.prefix(max(count, 0)).prefix { $0 != 0x0A && $0 != 0x0D }
         if line.isEmpty { throw IdentityError("the password \(path) is empty") }
         return String(decoding: line, as: UTF8.self)
     }

@@ -42,7 +42,7 @@ package struct PasswordHash: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Whether it is of this password; takes as long for a wrong one as for the right one.
-    func matches(_ password: String) -> Bool {
+    package func matches(_ password: String) -> Bool {
         guard
             let derived = try? Self.derive(
                 password, salt, logarithm: logarithm, blockSize: blockSize, parallelism: parallelism)
