@@ -46,12 +46,12 @@ import Testing
         #expect(throws: IdentityError.self) { try AdministratorToken(file: path) }
     }
 
-    @Test func tcpNeedsTheToken() throws {
+    @Test func tcpNeedsTheToken() async throws {
         let authenticator = Authenticator.token(AdministratorToken("secret-of-the-test"))
-        #expect(throws: Fault.unauthorized) { try authenticator.authenticate(token: nil) }
-        #expect(throws: Fault.unauthorized) { try authenticator.authenticate(token: "notused") }
-        #expect(try authenticator.authenticate(token: "secret-of-the-test") == .administrator)
-        #expect(try Authenticator.administrator.authenticate(token: nil) == .administrator)
+        await #expect(throws: Fault.unauthorized) { try await authenticator.authenticate(token: nil) }
+        await #expect(throws: Fault.unauthorized) { try await authenticator.authenticate(token: "notused") }
+        #expect(try await authenticator.authenticate(token: "secret-of-the-test") == .administrator)
+        #expect(try await Authenticator.administrator.authenticate(token: nil) == .administrator)
     }
 
     @Test(arguments: [

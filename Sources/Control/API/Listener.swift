@@ -3,6 +3,8 @@
 
 import Glibc
 package import Hummingbird
+import HummingbirdCore
+import HummingbirdTLS
 package import Logging
 package import NIOCore
 
@@ -10,24 +12,28 @@ package import NIOCore
 package enum Listener: Sendable {
     /// A Unix socket of mode 0660, of the group if there is one.
     case unix(path: String, group: UInt32?)
-    /// Port 0 takes any that is free.
-    case tcp(host: String, port: Int)
+    /// Port 0 takes any that is free; without a certificate nothing is encrypted.
+    case tcp(host: String, port: Int, certificate: TLSCertificate? = nil)
 
     /// - Parameter onRunning: called once, with the address that was really obtained.
     package func application(
         _ responder: Responder, logger: Logger, onRunning: @escaping @Sendable (SocketAddress?) async -> Void
-    ) -> Application<Responder> {
+    ) throws -> Application<Responder> {
         var logger = logger
         // Hummingbird's own messages at `info` say nothing that `serving` does not.
         logger.logLevel = max(logger.logLevel, .notice)
         let address: BindAddress =
             switch self {
             case .unix(let path, _): .unixDomainSocket(path: path)
-            case .tcp(let host, let port): .hostname(host, port: port)
+            case .tcp(let host, let port, _): .hostname(host, port: port)
             }
+        var server = HTTPServerBuilder.http1(configuration: .init(idleTimeout: .seconds(60)))
+        if case .tcp(_, _, let certificate?) = self {
+            server = try .tls(server, tlsConfiguration: certificate.configuration)
+        }
         return Application(
             responder: responder,
-            server: .http1(configuration: .init(idleTimeout: .seconds(60))),
+            server: server,
             configuration: .init(address: address, serverName: nil),
             onServerRunning: { channel in
                 if case .unix(let path, let group) = self {

@@ -13,38 +13,44 @@ import NIOCore
 
 /// The API of one listener.
 package struct Responder: HTTPResponder {
-    package typealias Context = BasicRequestContext
+    package typealias Context = PeerContext
 
     let operations: Operations
     let telemetry: Telemetry
     let authenticator: Authenticator
-    /// Nil: whatever the client calls this server.
+    /// Nil: whatever the client calls this server, and bodies of whatever type it says: nobody's browser gets here.
     let hostNames: HostNames?
+    /// The listener has a certificate.
+    let isEncrypted: Bool
+    let audit: Audit
     let logger: Logger
 
     package init(
         operations: Operations, telemetry: Telemetry, authenticator: Authenticator, hostNames: HostNames?,
-        logger: Logger
+        isEncrypted: Bool = false, audit: Audit? = nil, logger: Logger
     ) {
         self.operations = operations
         self.telemetry = telemetry
         self.authenticator = authenticator
         self.hostNames = hostNames
+        self.isEncrypted = isEncrypted
+        self.audit = audit ?? Audit(logger)
         self.logger = logger
     }
 
-    package func respond(to request: Request, context: BasicRequestContext) async -> Response {
-        await respond(to: request)
+    package func respond(to request: Request, context: PeerContext) async -> Response {
+        await respond(to: request, from: context.peer)
     }
 
-    package func respond(to request: Request) async -> Response {
+    package func respond(to request: Request, from peer: Peer = .local) async -> Response {
         let id = "req-" + UUID().uuidString.lowercased()
-        let url = "http://" + (request.head.authority.flatMap { $0.isEmpty ? nil : $0 } ?? "localhost")
+        let scheme = isEncrypted ? "https://" : "http://"
+        let url = scheme + (request.head.authority.flatMap { $0.isEmpty ? nil : $0 } ?? "localhost")
         var reply: Reply
         do {
-            reply = try await answer(request, url: url, id: id)
+            reply = try await answer(request, from: peer, url: url, id: id)
         } catch {
-            reply = Reply(fault(for: error, id: id), url: url)
+            reply = Reply(fault(for: error, id: id), url: authenticator.keystone?.settings.url ?? url)
         }
         return reply.response(requestID: id, hasBody: request.method != .head)
     }
@@ -62,28 +68,68 @@ package struct Responder: HTTPResponder {
         }
     }
 
-    private func answer(_ request: Request, url: String, id: String) async throws -> Reply {
+    private func answer(_ request: Request, from peer: Peer, url: String, id: String) async throws -> Reply {
         if let hostNames, !hostNames.accepts(request.head.authority) {
             throw Fault.badRequest(
                 "'\(request.head.authority ?? "")' is not a name of this server; use one that it listens on.")
         }
-        let caller = try authenticator.authenticate(token: request.headers[.authToken])
-        guard let route = Route(path: request.uri.path) else { throw Fault.notFound }
+        try checkBody(request)
         let query = Query(request.uri.query ?? "")
+        if let route = IdentityRoute(path: request.uri.path), let issuer = authenticator.issuer {
+            return await identity(issuer, route, request, query, from: peer, url: url, id: id)
+        }
+        let route = Route(path: request.uri.path)
+        // As upstream: what versions there are, everybody may know.
+        if route == .versions, request.method == .get { return .ok(Documents.versions(url)) }
+        let caller = try await authenticator.authenticate(
+            token: request.headers[.authToken], method: request.method.rawValue, path: request.uri.path)
+        guard let route else { throw Fault.notFound }
+        let asked = Asked(caller: caller, peer: peer, id: id)
         switch route {
         case .collection(let kind):
-            return try await collection(kind, request, query, caller, url: url, id: id)
+            return try await collection(kind, request, query, asked, url: url)
         case .member(let kind, let object):
-            return try await member(kind, object, request, query, caller, id: id)
+            return try await member(kind, object, request, query, asked)
         default:
             guard request.method == .get else { throw Fault.methodNotAllowed }
             return .ok(try await document(route, caller, url: url))
         }
     }
 
+    /// Who asks, and where the answer is to be found in the logs.
+    private struct Asked {
+        let caller: Caller
+        let peer: Peer
+        let id: String
+    }
+
+    /// A web page can make a browser send anything that a form can; that JSON is not among it.
+    private func checkBody(_ request: Request) throws(Fault) {
+        guard hostNames != nil, request.method == .post || request.method == .put else { return }
+        let isEmpty = request.headers[.contentLength].map { $0 == "0" } ?? (request.headers[.transferEncoding] == nil)
+        if isEmpty, request.headers[.contentType] == nil { return }
+        let type = request.headers[.contentType] ?? ""
+        let isJSON = type.split(separator: ";").first?.trimmingPrefix(" ").lowercased() == "application/json"
+        if !isJSON { throw .bodyNotJSON(type) }
+    }
+
+    private func identity(
+        _ issuer: TokenIssuer, _ route: IdentityRoute, _ request: Request, _ query: Query, from peer: Peer,
+        url: String, id: String
+    ) async -> Reply {
+        let service = IdentityService(
+            issuer: issuer, takesPasswords: isEncrypted || peer.isLocal, url: url, peer: peer, audit: audit)
+        do throws(Fault) {
+            return try await service.answer(route, request, query, body: try await bytes(of: request), id: id)
+        } catch {
+            var reply = Reply(status: .init(code: error.status), body: IdentityDocuments.fault(error))
+            if error.status == 401 { reply.headers[.wwwAuthenticate] = "Keystone uri=\"\(url)/identity\"" }
+            return reply
+        }
+    }
+
     private func document(_ route: Route, _ caller: Caller, url: String) async throws -> JSON {
         switch route {
-        case .versions: return Documents.versions(url)
         case .resources: return Documents.resources(url)
         case .extensions: return ["extensions": .array(Documents.extensions.map(\.document))]
         case .extension(let alias):
@@ -97,7 +143,7 @@ package struct Responder: HTTPResponder {
         case .statistics:
             try authorize("get_heliostat_statistics", caller)
             return try telemetry.statisticsDocument(names: try await operations.names())
-        case .collection, .member: throw Fault.notFound
+        case .versions, .collection, .member: throw Fault.notFound
         }
     }
 
@@ -108,31 +154,32 @@ package struct Responder: HTTPResponder {
     // MARK: Objects
 
     private func collection(
-        _ kind: Kind, _ request: Request, _ query: Query, _ caller: Caller, url: String, id: String
+        _ kind: Kind, _ request: Request, _ query: Query, _ asked: Asked, url: String
     ) async throws -> Reply {
         switch request.method {
         case .get:
             let place = ([url, "v2.0"] + kind.path).joined(separator: "/")
-            return .ok(try await list(kind.type, query, caller, url: place))
+            return .ok(try await list(kind.type, query, asked.caller, url: place))
         case .post:
             let body = try Body(create: kind, try await bytes(of: request))
-            return .created(try await create(kind.type, body, caller, id: id))
+            return .created(try await create(kind.type, body, asked))
         case .put, .delete: throw kind.notFound("None")
         default: throw Fault.methodNotAllowed
         }
     }
 
     private func member(
-        _ kind: Kind, _ object: String, _ request: Request, _ query: Query, _ caller: Caller, id: String
+        _ kind: Kind, _ object: String, _ request: Request, _ query: Query, _ asked: Asked
     ) async throws -> Reply {
         switch request.method {
-        case .get: return .ok(try await show(kind.type, object, query, caller))
+        case .get: return .ok(try await show(kind.type, object, query, asked.caller))
         case .put:
             let body = try Body(update: kind, try await bytes(of: request))
-            return .ok(try await update(kind.type, object, body, caller, id: id))
+            return .ok(try await update(kind.type, object, body, asked))
         case .delete:
-            try await operations.delete(kind.type, object, by: caller)
-            audit("deleted", kind, object, caller, id)
+            let taps = await operations.taps(deletedWith: kind, object)
+            try await operations.delete(kind.type, object, by: asked.caller)
+            for tap in taps { audit.record("deleted", tap, by: asked.caller, asked.peer, request: asked.id) }
             return .noContent
         default: throw Fault.methodNotAllowed
         }
@@ -172,33 +219,26 @@ package struct Responder: HTTPResponder {
     }
 
     private func create<Object: Operable>(
-        _ type: Object.Type, _ body: Body, _ caller: Caller, id: String
+        _ type: Object.Type, _ body: Body, _ asked: Asked
     ) async throws -> JSON {
-        let objects = try await operations.create(type, body, by: caller)
-        for object in objects { audit("created", Object.kind, object.id, caller, id, object.values) }
-        let bodies = objects.map { View<Object>(caller: caller).body(of: $0, fields: []) }
+        let objects = try await operations.create(type, body, by: asked.caller)
+        for object in objects { await record("created", object, asked) }
+        let bodies = objects.map { View<Object>(caller: asked.caller).body(of: $0, fields: []) }
         return body.isBulk
             ? .object([Object.kind.collection: .array(bodies)]) : .object([Object.kind.singular: bodies[0]])
     }
 
     private func update<Object: Operable>(
-        _ type: Object.Type, _ id: String, _ body: Body, _ caller: Caller, id request: String
+        _ type: Object.Type, _ id: String, _ body: Body, _ asked: Asked
     ) async throws -> JSON {
-        let object = try await operations.update(type, id, body, by: caller)
-        audit("updated", Object.kind, id, caller, request, object.values)
-        return .object([Object.kind.singular: View<Object>(caller: caller).body(of: object, fields: [])])
+        let object = try await operations.update(type, id, body, by: asked.caller)
+        await record("changed", object, asked)
+        return .object([Object.kind.singular: View<Object>(caller: asked.caller).body(of: object, fields: [])])
     }
 
-    /// Who did what to which object.
-    private func audit(
-        _ verb: String, _ kind: Kind, _ id: String, _ caller: Caller, _ request: String, _ values: JSON.Object = [:]
-    ) {
-        logger.info(
-            "\(verb) \(kind.singular) \(id)",
-            metadata: [
-                "project": "\(caller.projectID)", "request": "\(request)",
-                "object": "\(values.members.isEmpty ? "" : JSON.object(values).text)",
-            ])
+    private func record<Object: Operable>(_ verb: String, _ object: Object, _ asked: Asked) async {
+        guard let tap = await operations.tap(Object.kind, object.values) else { return }
+        audit.record(verb, tap, by: asked.caller, asked.peer, request: asked.id)
     }
 }
 

@@ -43,6 +43,8 @@ public struct ServeCommand: AsyncParsableCommand, StagedCommand {
     @Option(help: ArgumentHelp("The user to become after starting as root (default heliostat).", valueName: "name"))
     var user: String?
 
+    @OptionGroup(title: "Who may do what") var identity: ServeIdentityOptions
+
     public init() {}
 
     public func run() async throws { try await begin()() }
@@ -76,6 +78,7 @@ public struct ServeCommand: AsyncParsableCommand, StagedCommand {
         if let dataplane { settings.setDataplane(dataplane) }
         if let user { settings.user = user }
         settings.names += names
+        identity.apply(to: &settings.identity)
         if !tunnelAddresses.isEmpty { settings.tunnelAddresses = tunnelAddresses }
         if !settings.stateDirectory.hasPrefix("/") {
             settings.stateDirectory = FileManager.default.currentDirectoryPath + "/" + settings.stateDirectory

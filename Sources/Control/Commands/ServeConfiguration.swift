@@ -12,7 +12,8 @@ package struct ServeError: Error, Hashable, CustomStringConvertible {
 
 /// The settings of one control process.
 package struct ServeConfiguration: Hashable, Sendable {
-    package static let keys = ["state_dir", "listen", "names", "host", "tunnel_addresses", "dataplane", "user"]
+    package static let keys =
+        ["state_dir", "listen", "names", "host", "tunnel_addresses", "dataplane", "user"] + ServeIdentitySettings.keys
 
     package init() {}
 
@@ -31,6 +32,8 @@ package struct ServeConfiguration: Hashable, Sendable {
     package var startsDataplane = true
     /// The user to become after the dataplane was started.
     package var user = "heliostat"
+    /// Who may call the TCP listener, and what they may do.
+    package var identity = ServeIdentitySettings()
 
     /// Reads the file, if any.
     ///
@@ -70,6 +73,7 @@ package struct ServeConfiguration: Hashable, Sendable {
         try list("tunnel_addresses") { tunnelAddresses = $0 }
         try text("dataplane") { setDataplane($0) }
         try text("user") { user = $0 }
+        for key in ServeIdentitySettings.keys { try text(key) { identity[key] = $0 } }
     }
 
     package mutating func setDataplane(_ text: String) {
@@ -83,6 +87,7 @@ package struct ServeConfiguration: Hashable, Sendable {
         if host.isEmpty || host.utf8.count > 255 {
             throw ServeError("this host needs a name of 1 to 255 bytes: --host")
         }
+        try identity.validate()
         if stateDirectory.isEmpty { throw ServeError("--state-dir is empty") }
         do throws(Validator.Refusal) {
             _ = try Validator.tunnelAddresses.check(.array(tunnelAddresses.map(JSON.string)))

@@ -47,6 +47,7 @@ package struct ServeProcess: Sendable {
             try directory.prepareDataplane(group: user?.group)
         }
         try probeAddress()
+        try readPolicy()
         try startDataplane()
         try dropPrivileges()
         return lock
@@ -92,6 +93,12 @@ package struct ServeProcess: Sendable {
         if result != 0 {
             throw ServeError("cannot listen on \(settings.listenText): \(String(cString: strerror(errno)))")
         }
+    }
+
+    /// Refuses rules that cannot be before the dataplane is started for nothing.
+    private func readPolicy() throws(ServeError) {
+        guard let path = settings.identity["policy"] else { return }
+        do throws(IdentityError) { _ = try Policy(file: path) } catch { throw ServeError("\(error)") }
     }
 
     private var user: ServeUser? { geteuid() == 0 ? ServeUser(settings.user) : nil }
@@ -153,28 +160,20 @@ package struct ServeProcess: Sendable {
         let telemetry = Telemetry()
         let ready = Readiness(expected: settings.listen == nil ? 1 : 2)
         let group = user?.group ?? ServeUser.group("heliostat")
-        var services: [any Service] = [
-            Listener.unix(path: directory.socket, group: group).application(
-                Responder(
-                    operations: operations, telemetry: telemetry, authenticator: .administrator, hostNames: nil,
-                    logger: logger),
-                logger: logger
-            ) { [directory] _ in await ready.add("unix:\(directory.socket)") }
-        ]
         // The token is made at the first start even where nothing asks for it yet: the next one may listen.
         let token = try AdministratorToken(file: directory.token)
+        let identity = try ServeIdentity(settings.identity, directory: directory.path, token: token, logger: logger)
+        var services: [any Service] = [
+            ServeReload(identity: identity),
+            try Listener.unix(path: directory.socket, group: group).application(
+                Responder(
+                    operations: operations, telemetry: telemetry, authenticator: identity.socketAuthenticator,
+                    hostNames: nil, audit: identity.audit, logger: logger),
+                logger: logger
+            ) { [directory] _ in await ready.add("unix:\(directory.socket)") },
+        ]
         if let listen = settings.listen {
-            let names = HostNames([listen.host, settings.host] + settings.names)
-            services.append(
-                Listener.tcp(host: listen.host, port: listen.port).application(
-                    Responder(
-                        operations: operations, telemetry: telemetry, authenticator: .token(token), hostNames: names,
-                        logger: logger),
-                    logger: logger
-                ) { address in
-                    let host = listen.host.contains(":") ? "[\(listen.host)]" : listen.host
-                    await ready.add("http://\(host):\(address?.port ?? listen.port)")
-                })
+            services.append(try tcp(listen, identity, operations, telemetry, ready))
         }
         let reconciler = Reconciler(
             store: operations.store, host: settings.host, dataplane: DataplaneClient(path: directory.dataplaneSocket),
@@ -191,7 +190,26 @@ package struct ServeProcess: Sendable {
         } catch is CancellationError {
             // Connections that stayed open past the grace were cut.
         }
+        await identity.shutdown()
         unlink(directory.socket)
+    }
+
+    private func tcp(
+        _ listen: (host: String, port: Int), _ identity: ServeIdentity, _ operations: Operations,
+        _ telemetry: Telemetry, _ ready: Readiness
+    ) throws -> any Service {
+        identity.warn(settings.identity, address: settings.listenText, host: listen.host)
+        let scheme = identity.certificate == nil ? "http" : "https"
+        return try Listener.tcp(host: listen.host, port: listen.port, certificate: identity.certificate).application(
+            Responder(
+                operations: operations, telemetry: telemetry, authenticator: identity.authenticator,
+                hostNames: HostNames([listen.host, settings.host] + settings.names),
+                isEncrypted: identity.certificate != nil, audit: identity.audit, logger: logger),
+            logger: logger
+        ) { address in
+            let host = listen.host.contains(":") ? "[\(listen.host)]" : listen.host
+            await ready.add("\(scheme)://\(host):\(address?.port ?? listen.port)")
+        }
     }
 
     private var quiet: Logger {

@@ -12,6 +12,7 @@ package struct ServeStateDirectory: Sendable {
 
     var store: String { path + "/heliostat.db" }
     var token: String { path + "/token" }
+    var accounts: String { path + "/" + AccountsFile.name }
     var socket: String { path + "/api.sock" }
     var lock: String { path + "/lock" }
     var dataplane: String { path + "/dataplane" }
@@ -112,7 +113,7 @@ package struct ServeStateDirectory: Sendable {
         if chown(path, 0, user.group) != 0 || chmod(path, 0o1770) != 0 {
             throw failure("cannot hand \(path) to \(user.name)")
         }
-        for file in [store, store + "-wal", store + "-shm", token, lock] {
+        for file in [store, store + "-wal", store + "-shm", token, accounts, lock] {
             // Of the file itself, not of what a link points to.
             guard let attributes = try? FileManager.default.attributesOfItem(atPath: file) else { continue }
             let number = { (key: FileAttributeKey) in (attributes[key] as? NSNumber)?.intValue }

@@ -53,8 +53,7 @@ package struct AdministratorToken: Sendable {
     }
 
     private static func make(_ path: String) throws(IdentityError) -> String {
-        var generator = SystemRandomNumberGenerator()
-        let text = base64URL((0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) })
+        let text = SecretToken().text
         let draft = path + ".new"
         unlink(draft)
         let file = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -62,17 +61,6 @@ package struct AdministratorToken: Sendable {
         guard file >= 0, write(file, line, line.count) == line.count, fsync(file) == 0, close(file) == 0,
             rename(draft, path) == 0
         else { throw IdentityError("cannot write the token \(path): \(String(cString: strerror(errno)))") }
-        return text
-    }
-
-    private static func base64URL(_ bytes: [UInt8]) -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-        var text = ""
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let group = bytes[start..<min(start + 3, bytes.count)]
-            let bits = group.reduce(UInt32(0)) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
-            for index in 0...group.count { text.append(alphabet[Int(bits >> UInt32(18 - 6 * index) & 63)]) }
-        }
         return text
     }
 }

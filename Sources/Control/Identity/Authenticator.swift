@@ -1,53 +1,85 @@
-// From a request's headers to a caller. Before: the API's responder. After: Caller, or a refusal.
+// From a request's token to a caller. Before: the API's responder. After: Caller, or a refusal.
 
 package import ControlModel
 
 /// How the callers of one listener are known.
 package enum Authenticator: Sendable {
-    /// The Unix socket: file permissions decided already.
-    case administrator
-    /// TCP: the token, always.
-    case token(AdministratorToken)
+    /// Everybody is this caller: the Unix socket, where file permissions decided already, and TCP with `--auth none`.
+    case everybody(Caller)
+    /// TCP: a token, always.
+    case tokens(Tokens)
 
-    /// - Parameter token: the request's `X-Auth-Token`.
-    /// - Throws: `Fault.unauthorized`.
-    package func authenticate(token: String?) throws(Fault) -> Caller {
+    package static let administrator = Authenticator.everybody(.administrator)
+    package static func token(_ token: AdministratorToken) -> Authenticator {
+        .tokens(Tokens(administrator: token, policy: .standard))
+    }
+
+    /// Where tokens come from, in the order in which they are asked.
+    package struct Tokens: Sendable {
+        var administrator: AdministratorToken
+        var policy: Policy
+        var accounts: AccountsFile?
+        package var issuer: TokenIssuer?
+        package var keystone: Keystone?
+
+        package init(
+            administrator: AdministratorToken, policy: Policy, accounts: AccountsFile? = nil,
+            issuer: TokenIssuer? = nil, keystone: Keystone? = nil
+        ) {
+            self.administrator = administrator
+            self.policy = policy
+            self.accounts = accounts
+            self.issuer = issuer
+            self.keystone = keystone
+        }
+    }
+
+    /// Where one gets a token; nil: from who runs this server.
+    package var issuer: TokenIssuer? { if case .tokens(let tokens) = self { tokens.issuer } else { nil } }
+    package var keystone: Keystone? { if case .tokens(let tokens) = self { tokens.keystone } else { nil } }
+
+    /// - Parameters:
+    ///   - token: the request's `X-Auth-Token`.
+    ///   - method: what an application credential may be restricted to, and `path` likewise.
+    /// - Throws: `Fault.unauthorized`; 503 where Keystone or the accounts cannot be asked.
+    package func authenticate(token: String?, method: String = "", path: String = "") async throws(Fault) -> Caller {
         switch self {
-        case .administrator: return .administrator
-        case .token(let expected):
-            guard let token, expected.matches(token) else { throw .unauthorized }
-            return .administrator
+        case .everybody(let caller): return caller
+        case .tokens(let tokens):
+            guard let token else { throw .unauthorized }
+            var caller = try await tokens.caller(token)
+            caller.policy = tokens.policy
+            if let rules = caller.accessRules, !rules.contains(where: { $0.allows(method: method, path: path) }) {
+                throw .unauthorized
+            }
+            return caller
         }
     }
 }
 
-/// The names by which a TCP listener may be addressed: any other `Host` is a web page of somebody else, whose name was
-/// pointed at this machine (DNS rebinding).
-package struct HostNames: Sendable {
-    private let names: Set<String>
-
-    /// - Parameter names: host names and addresses, without port, besides `localhost`, `127.0.0.1` and `::1`.
-    package init(_ names: [String]) {
-        self.names = Set((names + ["localhost", "127.0.0.1", "::1"]).map { $0.lowercased() })
+extension Authenticator.Tokens {
+    fileprivate func caller(_ token: String) async throws(Fault) -> Caller {
+        if administrator.matches(token) { return .administrator }
+        if let caller = try staticToken(token) { return caller }
+        if let keystone { return try await keystone.caller(token) }
+        guard let issuer else { throw .unauthorized }
+        let identity = try issuer.identity(token)
+        guard let project = identity.project else { throw .unauthorized }
+        return Caller(
+            userID: identity.user.id, userName: identity.user.name, projectID: project.id, roles: identity.roles)
     }
 
-    /// Whether a `Host` header (`name`, `name:port`, `[::1]:port`) names this server.
-    package func accepts(_ header: String?) -> Bool {
-        guard let header, let name = Self.name(header) else { return false }
-        return names.contains(name.lowercased())
-    }
-
-    private static func name(_ header: String) -> String? {
-        if header.hasPrefix("[") {
-            guard let end = header.firstIndex(of: "]") else { return nil }
-            return isPort(header[header.index(after: end)...])
-                ? String(header[header.index(after: header.startIndex)..<end]) : nil
+    private func staticToken(_ text: String) throws(Fault) -> Caller? {
+        guard let accounts else { return nil }
+        let tokens: [Accounts.StaticToken]
+        do throws(IdentityError) { tokens = try accounts.current().tokens } catch {
+            throw Fault(503, "ServiceUnavailable", "The accounts of this server cannot be used.")
         }
-        guard let colon = header.firstIndex(of: ":") else { return header }
-        return isPort(header[colon...]) ? String(header[..<colon]) : nil
-    }
-
-    private static func isPort(_ text: Substring) -> Bool {
-        text.isEmpty || text.first == ":" && UInt16(text.dropFirst()) != nil
+        if tokens.isEmpty { return nil }
+        let hash = TokenHash(of: text)
+        guard let token = tokens.first(where: { $0.hash == hash }) else { return nil }
+        return Caller(
+            userID: "token:\(token.name)", userName: token.name, projectID: token.projectID,
+            roles: token.roles.reduce(into: []) { $0.formUnion(Caller.Role(rawValue: $1).implied) })
     }
 }

@@ -34,6 +34,11 @@ package struct Fault: Error, Hashable, Sendable {
         405, "HTTPMethodNotAllowed",
         "The server could not comply with the request since it is either malformed or otherwise incorrect.")
     package static let bodyTooLarge = Fault(413, "HTTPRequestEntityTooLarge", "The body is larger than 1 MiB.")
+    package static func bodyNotJSON(_ type: String) -> Fault {
+        Fault(
+            415, "HTTPUnsupportedMediaType",
+            "A body of type '\(type)' is not taken; send JSON, with Content-Type: application/json.")
+    }
     /// Shown in Keystone's shape and not in Neutron's.
     package static let unauthorized = Fault(
         401, "Unauthorized", "The request you have made requires authentication.")

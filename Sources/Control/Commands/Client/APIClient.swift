@@ -6,6 +6,7 @@ package import ControlModel
 import Foundation
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
 /// A connection to the API.
 package struct APIClient: Sendable {
@@ -21,6 +22,15 @@ package struct APIClient: Sendable {
         configuration.redirectConfiguration = .disallow
         // Without this a refused connection is tried again until the connect timeout.
         configuration.connectionPool.retryConnectionEstablishment = false
+        if let cacert = endpoint.cacert {
+            var tls = TLSConfiguration.makeClientConfiguration()
+            do {
+                tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(cacert))
+            } catch {
+                throw CommandError("'\(cacert)' is no PEM file of certificates", remedy: "give another with --cacert")
+            }
+            configuration.tlsConfiguration = tls
+        }
         return try await HTTPClient.withHTTPClient(configuration: configuration) { http in
             try await work(APIClient(endpoint: endpoint, http: http))
         }

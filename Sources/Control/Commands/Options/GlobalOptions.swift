@@ -5,7 +5,7 @@ package import ArgumentParser
 import ControlModel
 import Foundation
 
-/// `--state-dir`, `--api`, `--token`, `--json`.
+/// `--state-dir`, `--api`, `--token`, `--cacert`, `--json`.
 package struct GlobalOptions: ParsableArguments {
     @OptionGroup package var location: StateDirectoryOption
 
@@ -23,6 +23,12 @@ package struct GlobalOptions: ParsableArguments {
             valueName: "token"))
     package var token: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "PEM file of who signs the certificate of an https address (default: $HELIOSTAT_CACERT, then the machine's).",
+            valueName: "file"))
+    package var cacert: String?
+
     @Flag(
         inversion: .prefixedNo,
         help: "Print JSON, or a table (default: a table on a terminal, else JSON).")
@@ -39,9 +45,10 @@ package struct GlobalOptions: ParsableArguments {
     /// Where requests go. What was said on the command line wins over the environment, `--api` over `--state-dir`.
     package func endpoint(environment: [String: String]) throws(CommandError) -> APIEndpoint {
         let token = token ?? environment.nonEmpty("HELIOSTAT_TOKEN")
-        if let api, let endpoint = APIEndpoint(url: api, token: token) { return endpoint }
+        let cacert = cacert ?? environment.nonEmpty("HELIOSTAT_CACERT")
+        if let api, let endpoint = APIEndpoint(url: api, token: token, cacert: cacert) { return endpoint }
         if location.explicit == nil, let url = environment.nonEmpty("HELIOSTAT_API") {
-            guard let endpoint = APIEndpoint(url: url, token: token) else {
+            guard let endpoint = APIEndpoint(url: url, token: token, cacert: cacert) else {
                 throw CommandError("HELIOSTAT_API is '\(url)', which is not an address such as http://127.0.0.1:9696")
             }
             return endpoint
