@@ -1,0 +1,3 @@
+/* libpcap for Swift: its compiler of filter expressions. */
+#pragma once
+#include <pcap/pcap.h>
