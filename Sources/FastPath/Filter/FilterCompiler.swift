@@ -177,7 +177,7 @@ public enum FilterCompiler {
                 throw Refusal(text: "no memory for a filter")
             }
             defer { pcap_close(handle) }
-            var program = bpf_program()
+            var program = pcap_bpf_program()
             if pcap_compile(handle, &program, expression, optimised ? 1 : 0, PCAP_NETMASK_UNKNOWN) != 0 {
                 throw Refusal(text: String(cString: pcap_geterr(handle)))
             }
