@@ -46,15 +46,21 @@ let package = Package(
         .target(name: "CShims", path: "Sources/CShims/kernel"),
         .systemLibrary(
             name: "CLibBPF", path: "Sources/CShims/libbpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
+        .systemLibrary(
+            name: "CLibPCAP", path: "Sources/CShims/libpcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
 
         // The way of a frame.
         .target(
             name: "MirrorProgram", path: "Sources/FastPath/Program", exclude: ["README.md"], swiftSettings: base),
         .target(
+            name: "PacketFilter", dependencies: ["CLibPCAP", "MirrorProgram"], path: "Sources/FastPath/Filter",
+            swiftSettings: base),
+        .target(
             name: "FastPath", dependencies: ["CShims", "MirrorProgram"], path: "Sources/FastPath/Datapath",
             swiftSettings: hot),
         .target(
-            name: "FastPathHost", dependencies: ["CShims", "CLibBPF", "MirrorProgram", "FastPath", log],
+            name: "FastPathHost",
+            dependencies: ["CShims", "CLibBPF", "MirrorProgram", "PacketFilter", "FastPath", log],
             path: "Sources/FastPath/Host", swiftSettings: base, plugins: ["CompileBPF"]),
         .plugin(name: "CompileBPF", capability: .buildTool()),
         .executableTarget(
@@ -125,6 +131,7 @@ let package = Package(
 
         .testTarget(name: "ImportTests", swiftSettings: base),
         .testTarget(name: "MirrorProgramTests", dependencies: ["MirrorProgram"], swiftSettings: base),
+        .testTarget(name: "PacketFilterTests", dependencies: ["PacketFilter", "MirrorProgram"], swiftSettings: base),
         .testTarget(name: "FastPathTests", dependencies: ["FastPath", "MirrorProgram", "CShims"], swiftSettings: base),
         .testTarget(
             name: "FastPathHostTests", dependencies: ["FastPathHost", "FastPath", "MirrorProgram", "CShims"],

@@ -52,8 +52,8 @@ import Testing
             ),
             (["port_id": "P", "tunnel_id": "x"], "Invalid input for tunnel_id. Reason: 'x' is not an integer."),
             (
-                ["port_id": "P", "encapsulation": "gre"],
-                "Invalid input for encapsulation. Reason: gre is not in valid_values."
+                ["port_id": "P", "encapsulation": "ipip"],
+                "Invalid input for encapsulation. Reason: ipip is not in valid_values."
             ),
         ] as [(JSON.Object, String)])
     func refusesTapService(_ body: JSON.Object, _ text: String) {

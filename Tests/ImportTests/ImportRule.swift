@@ -33,6 +33,7 @@ struct ImportRule: Sendable, CustomTestStringConvertible {
     /// CShims <- FastPath -> MirrorProgram <- Control, in path order.
     static let all: [ImportRule] = [
         .only("FastPath/Program", []),
+        .only("FastPath/Filter", ["CLibPCAP", "MirrorProgram", "Synchronization"]),
         .only("FastPath/Datapath", ["CShims", "MirrorProgram", "Synchronization", "Glibc"]),
         .never("FastPath/Host", ["Control*", "NIO*", "Hummingbird*", "GRDB", "Lab", "Demo"]),
         .never("heliostat-dataplane", ["Control*", "NIO*", "Hummingbird*", "GRDB", "Lab", "Demo"]),

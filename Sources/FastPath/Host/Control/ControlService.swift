@@ -3,6 +3,7 @@
 import FoundationEssentials
 import Logging
 import MirrorProgram
+import PacketFilter
 
 /// Answers `apply`, `status` and `stats`.
 final class ControlService {
@@ -35,8 +36,9 @@ final class ControlService {
         switch request {
         case .status: return DataplaneReply(status: dataplane.status())
         case .stats: return DataplaneReply(stats: dataplane.statistics())
-        case .apply(let program):
+        case .apply(var program):
             try program.validate()
+            try program.compileFilters()
             // On disk first: what was acknowledged is run again after any end.
             let before = try directory.lastProgram()
             try directory.save(program: Array(JSONEncoder().encode(program)))

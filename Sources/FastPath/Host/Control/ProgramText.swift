@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 package import MirrorProgram
+import PacketFilter
 
 extension MirrorProgram {
     /// Reads and checks a program.
@@ -14,6 +15,7 @@ extension MirrorProgram {
         do {
             self = try JSONDecoder().decode(MirrorProgram.self, from: Data(text))
             try validate()
+            try compileFilters()
         } catch let error as DecodingError {
             throw HostError(error.place)
         } catch {
