@@ -19,7 +19,8 @@ package final class CaptureHook {
     package let interface: Int32
     private let ingress: Bool
     private let program: Descriptor
-    private let programID: UInt32
+    package let programID: UInt32
+    private let place: Clsact.Place
     private var link: Descriptor?
 
     /// Attaches ahead of everybody else.
@@ -28,10 +29,13 @@ package final class CaptureHook {
     ///   - program: a loaded capture program.
     ///   - ingress: the interface's own direction, not the port's.
     ///   - kind: nil to take tcx where the kernel has it.
+    ///   - place: of ours in clsact.
     package init(
-        _ program: Descriptor, interface: Int32, name: String, ingress: Bool, kind: CaptureHookKind? = nil
+        _ program: Descriptor, interface: Int32, name: String, ingress: Bool, kind: CaptureHookKind? = nil,
+        place: Clsact.Place = .capture
     ) throws(HostError) {
         self.program = program
+        self.place = place
         self.interface = interface
         self.ingress = ingress
         programID = try Self.identifier(of: program)
@@ -42,30 +46,31 @@ package final class CaptureHook {
                 return
             } catch  where kind == nil && Self.meansNoTCX(error.code) {}
         }
-        try Clsact.attach(program, interface, name, ingress: ingress)
+        try Clsact.attach(program, interface, name, ingress: ingress, place)
         self.kind = .clsact
     }
 
     deinit {
-        if kind == .clsact { Clsact.detach(interface, ingress: ingress) }
+        if kind == .clsact { Clsact.detach(interface, ingress: ingress, place) }
     }
 
-    /// Whether the program is still there, and first.
-    package var isInPlace: Bool {
-        if kind == .clsact { return Clsact.programID(interface, ingress: ingress) == programID }
+    /// Whether the program is still there, and first but for others of ours.
+    package func isInPlace(behind ours: Set<UInt32> = []) -> Bool {
+        if kind == .clsact { return Clsact.programID(interface, ingress: ingress, place) == programID }
         var programs = [UInt32](repeating: 0, count: 64)
         var count = UInt32(programs.count)
         let type = bpf_attach_type(UInt32(ingress ? HS_TCX_INGRESS : HS_TCX_EGRESS))
         let result = bpf_prog_query(interface, type, 0, nil, &programs, &count)
         // ENOSPC: there are more than we have room for; the first ones are there all the same.
-        return (result == 0 || result == -ENOSPC) && count > 0 && programs[0] == programID
+        guard result == 0 || result == -ENOSPC else { return false }
+        return programs.prefix(Int(min(count, 64))).first { !ours.contains($0) } == programID
     }
 
     /// Goes back to the head. Our old place is left first: two of ours in one chain would make two copies.
     package func restore(_ name: String) throws(HostError) {
         if kind == .clsact {
-            Clsact.detach(interface, ingress: ingress)
-            try Clsact.attach(program, interface, name, ingress: ingress)
+            Clsact.detach(interface, ingress: ingress, place)
+            try Clsact.attach(program, interface, name, ingress: ingress, place)
         } else {
             link = nil
             link = try Self.linkTCX(program, interface, name, ingress: ingress)

@@ -1,4 +1,4 @@
-// The capture program as a direct-action filter of the clsact qdisc (linux/pkt_cls.h), for kernels without tcx: first
+// The capture and deliver programs as direct-action filters of the clsact qdisc (linux/pkt_cls.h), for kernels without tcx: first
 // by priority, and recognisable by its handle.
 
 import CLibBPF
@@ -6,16 +6,25 @@ import CShims
 import Glibc
 
 /// Filters of ours in clsact.
-enum Clsact {
-    /// "HSC1": what tells our filters from others', also after a restart.
-    static let handle: UInt32 = 0x4853_4331
-    private static let priority: UInt32 = 1
+package enum Clsact {
+    /// What tells our filters from others', also after a restart, and their order.
+    package enum Place: CaseIterable {
+        case capture, deliver
 
-    static func attach(_ program: Descriptor, _ interface: Int32, _ name: String, ingress: Bool) throws(HostError) {
+        /// "HSC1", "HSD1".
+        var handle: UInt32 { self == .capture ? 0x4853_4331 : 0x4853_4431 }
+        var priority: UInt32 { self == .capture ? 1 : 2 }
+        /// What the kernel calls the program.
+        var programName: String { self == .capture ? "capture" : "deliver" }
+    }
+
+    static func attach(
+        _ program: Descriptor, _ interface: Int32, _ name: String, ingress: Bool, _ place: Place
+    ) throws(HostError) {
         var hook = hook(interface, ingress: ingress)
         let made = bpf_tc_hook_create(&hook)
         if made != 0, made != -EEXIST { throw .system("cannot add the clsact qdisc to \(name)", -made) }
-        var options = options()
+        var options = options(place)
         options.prog_fd = program.raw
         options.flags = BPF_TC_F_REPLACE.rawValue
         let result = bpf_tc_attach(&hook, &options)
@@ -25,16 +34,16 @@ enum Clsact {
     }
 
     /// The qdisc stays: somebody else may have put filters into it since, and an empty one does nothing.
-    static func detach(_ interface: Int32, ingress: Bool) {
+    static func detach(_ interface: Int32, ingress: Bool, _ place: Place) {
         var hook = hook(interface, ingress: ingress)
-        var options = options()
+        var options = options(place)
         _ = bpf_tc_detach(&hook, &options)
     }
 
     /// Identifier of the program in our place, or nil.
-    static func programID(_ interface: Int32, ingress: Bool) -> UInt32? {
+    static func programID(_ interface: Int32, ingress: Bool, _ place: Place) -> UInt32? {
         var hook = hook(interface, ingress: ingress)
-        var options = options()
+        var options = options(place)
         return bpf_tc_query(&hook, &options) == 0 ? options.prog_id : nil
     }
 
@@ -46,11 +55,11 @@ enum Clsact {
         return hook
     }
 
-    private static func options() -> bpf_tc_opts {
+    private static func options(_ place: Place) -> bpf_tc_opts {
         var options = bpf_tc_opts()
         options.sz = optionsSize(to: \bpf_tc_opts.priority)
-        options.handle = handle
-        options.priority = priority
+        options.handle = place.handle
+        options.priority = place.priority
         return options
     }
 }

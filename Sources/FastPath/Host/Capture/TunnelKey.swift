@@ -11,12 +11,21 @@ package struct TunnelKey: Hashable {
     /// 0 without UDP.
     package var udpPort: UInt16
 
-    package init(_ tunnel: MirrorProgram.Tunnel, source: IPAddress) {
+    package init(
+        source: IPAddress, remote: IPAddress, encapsulation: MirrorProgram.Encapsulation, tunnelID: UInt32,
+        udpPort: UInt16
+    ) {
         self.source = source
-        remote = tunnel.remote
-        encapsulation = tunnel.encapsulation
-        tunnelID = tunnel.tunnelID
-        udpPort = tunnel.encapsulation.usualUDPPort == nil ? 0 : tunnel.udpPort
+        self.remote = remote
+        self.encapsulation = encapsulation
+        self.tunnelID = tunnelID
+        self.udpPort = encapsulation.usualUDPPort == nil ? 0 : udpPort
+    }
+
+    package init(_ tunnel: MirrorProgram.Tunnel, source: IPAddress) {
+        self.init(
+            source: source, remote: tunnel.remote, encapsulation: tunnel.encapsulation, tunnelID: tunnel.tunnelID,
+            udpPort: tunnel.udpPort)
     }
 
     /// As on the wire.

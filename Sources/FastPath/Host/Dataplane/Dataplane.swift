@@ -57,6 +57,10 @@ package final class Dataplane {
     /// How often a capture program had to be put back on an interface.
     var displacements: [Int32: Int] = [:]
     var uplinkErrors: [Int32: String] = [:]
+    /// What arrives from other hosts: loaded once a program has deliveries.
+    var deliverProgram: DeliverProgram?
+    var deliveryPlans: [DeliveryPlan] = []
+    var deliveryError: String?
     var retryDelay = Duration.milliseconds(10)
     var lastWords: [String: String] = [:]
 
@@ -168,6 +172,7 @@ package final class Dataplane {
     /// Takes everything of ours out of the kernel, the capture first; copies that are under way still leave.
     package func stop() {
         hooks = [:]
+        deliverProgram = nil
         for span in spans.values { span.detach() }
         let positions = worker.thread.producedPositions
         let deadline = ContinuousClock.now.advanced(by: .milliseconds(300))
@@ -181,7 +186,7 @@ package final class Dataplane {
 
     /// Once a second: what nobody tells of (a program put ahead of ours, a neighbour that went stale) is looked at.
     private func inspect() {
-        for (place, hook) in hooks where !hook.isInPlace {
+        for (place, hook) in hooks where !hook.isInPlace() {
             let name = kernel.links[place.interface]?.name ?? "interface \(place.interface)"
             logger.warning("the capture program on \(name) was not in its place any more; putting it back")
             do throws(HostError) {
@@ -193,6 +198,7 @@ package final class Dataplane {
         }
         worker.followClock()
         sequences.keepAhead()
+        inspectDeliveries()
         reconcile()
         tick?.schedule(in: .seconds(1))
     }
@@ -235,5 +241,6 @@ extension MirrorProgram {
     /// Whether both ask for the same, whatever number they carry.
     fileprivate func runs(like other: MirrorProgram) -> Bool {
         ports == other.ports && destinations == other.destinations && taps == other.taps
+            && deliveries == other.deliveries
     }
 }

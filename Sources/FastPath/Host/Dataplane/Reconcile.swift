@@ -25,6 +25,7 @@ extension Dataplane {
             isDone = false
         }
         isDone = placeHooks() && isDone
+        isDone = placeDeliveries() && isDone
         retirePrevious()
         announce()
         if previous != nil { wake?.schedule(in: .milliseconds(2)) }
@@ -44,6 +45,7 @@ extension Dataplane {
             if let uplink = uplinks.removeValue(forKey: index) { leavingUplinks.append(uplink) }
         }
         for (id, span) in spans where ended.contains(span.interface) { leave(id, span) }
+        deliverProgram?.letGo(of: ended)
     }
 
     /// What the ports and destinations find at this moment.
@@ -62,6 +64,7 @@ extension Dataplane {
             }
             routes[destination] = DestinationRoute(destination, hops, kernel.links)
         }
+        lookAtDeliveries(current)
     }
 
     // MARK: Uplinks

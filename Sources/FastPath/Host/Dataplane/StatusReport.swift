@@ -18,7 +18,7 @@ extension Dataplane {
         }
         return DataplaneStatus(
             version: dataplaneVersion, pid: getpid(), epoch: epoch, generation: current?.program.generation,
-            ports: ports, destinations: destinations, taps: taps)
+            ports: ports, destinations: destinations, taps: taps, deliveries: deliveryPlans.map(status))
     }
 
     private func status(_ plan: PortPlan) -> PortStatus {
@@ -100,7 +100,7 @@ extension Dataplane {
         strays[DropReason.uplinkDown.name, default: 0] += abandoned
         return DataplaneStatistics(
             epoch: epoch, time: Double(now.tv_sec) + Double(now.tv_nsec) / 1e9, taps: sums.taps,
-            destinations: sums.destinations, strays: strays, umem: worker.thread.census())
+            destinations: sums.destinations, deliveries: deliveryStatistics, strays: strays, umem: worker.thread.census())
     }
 
     /// Logs every port and destination whose state is not what it was.
@@ -114,6 +114,11 @@ extension Dataplane {
         for status in destinationStatus() {
             let uplink = status.uplink.map { " through \($0)" } ?? ""
             words["destination \(status.id)"] = describe("\(status.state.rawValue)\(uplink)", status.reason)
+        }
+        for plan in deliveryPlans {
+            let status = status(plan)
+            words["delivery \(status.id)"] = describe(
+                "\(status.state.rawValue) from \(status.underlays.joined(separator: ", "))", status.reason)
         }
         for (who, what) in words.sorted(by: { $0.key < $1.key }) where lastWords[who] != what {
             logger.notice("\(who): \(what)")

@@ -1,0 +1,73 @@
+// The deliveries of the running program, as a step of every look: plan, apply, tell. Before it: Reconcile.swift.
+// After it: StatusReport.swift.
+
+import FastPath
+import Logging
+import MirrorProgram
+
+extension Dataplane {
+    /// What the running program's deliveries find at this moment.
+    func lookAtDeliveries(_ current: Generation) {
+        var ways: [Way: Result<Int32, NextHopFailure>] = [:]
+        deliveryPlans = current.program.deliveries.map { delivery in
+            var byPeer: [IPAddress: Result<Int32, NextHopFailure>] = [:]
+            for peer in delivery.peers {
+                let way = Way(to: peer, from: delivery.local)
+                if ways[way] == nil { ways[way] = underlay(way) }
+                byPeer[peer] = ways[way]
+            }
+            return DeliveryPlan(delivery, ways: byPeer, links: kernel.links)
+        }
+    }
+
+    /// The interface that leads to a peer. A neighbour that is not known yet does not matter: it is the peer that sends.
+    private func underlay(_ way: Way) -> Result<Int32, NextHopFailure> {
+        do throws(NextHopFailure) {
+            return .success(try kernel.resolver.resolve(way, kernel.links).interface)
+        } catch {
+            return error.interface.map { .success($0) } ?? .failure(error)
+        }
+    }
+
+    /// Makes the kernel take in what the program wants; nothing is loaded as long as no program wants anything.
+    ///
+    /// - Returns: whether all of it is done.
+    func placeDeliveries() -> Bool {
+        if deliveryPlans.isEmpty, deliverProgram == nil { return true }
+        do throws(HostError) {
+            if deliverProgram == nil { deliverProgram = try DeliverProgram(kind: hookKind) }
+            try deliverProgram!.apply(deliveryPlans)
+            deliveryError = nil
+            if deliveryPlans.isEmpty { deliverProgram = nil }
+        } catch {
+            deliveryError = error.description
+            logger.error("\(error)")
+            return false
+        }
+        return deliverProgram?.errors.isEmpty ?? true
+    }
+
+    /// Once a second: our programs in their places.
+    func inspectDeliveries() {
+        let captures = Set(hooks.values.map(\.programID))
+        for name in deliverProgram?.restore(behind: captures, kernel.links) ?? [] {
+            logger.warning("the delivery program on \(name) was not in its place any more; putting it back")
+        }
+    }
+
+    func status(_ plan: DeliveryPlan) -> DeliveryStatus {
+        var status = DeliveryStatus(
+            id: plan.delivery.id, state: plan.down == nil ? .ready : plan.isError ? .error : .down,
+            underlays: plan.underlays.values.sorted(), reason: plan.down)
+        if let error = deliveryError ?? plan.underlays.keys.compactMap({ deliverProgram?.errors[$0] }).first {
+            status.state = .error
+            status.reason = error
+        }
+        return status
+    }
+
+    var deliveryStatistics: [DeliveryStatistics] {
+        guard let deliverProgram else { return [] }
+        return deliveryPlans.map { deliverProgram.statistics(of: $0.delivery) }
+    }
+}
