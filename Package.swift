@@ -132,9 +132,15 @@ let package = Package(
         .testTarget(name: "ImportTests", swiftSettings: base),
         .testTarget(name: "MirrorProgramTests", dependencies: ["MirrorProgram"], swiftSettings: base),
         .testTarget(name: "PacketFilterTests", dependencies: ["PacketFilter", "MirrorProgram"], swiftSettings: base),
-        .testTarget(name: "FastPathTests", dependencies: ["FastPath", "MirrorProgram", "CShims"], swiftSettings: base),
+        .target(
+            name: "FilterCases", dependencies: ["CLibPCAP", "PacketFilter", "MirrorProgram"], path: "Tests/FilterCases",
+            swiftSettings: base),
         .testTarget(
-            name: "FastPathHostTests", dependencies: ["FastPathHost", "FastPath", "MirrorProgram", "CShims"],
+            name: "FastPathTests", dependencies: ["FastPath", "MirrorProgram", "CShims", "FilterCases"],
+            swiftSettings: base),
+        .testTarget(
+            name: "FastPathHostTests",
+            dependencies: ["FastPathHost", "FastPath", "MirrorProgram", "CShims", "CLibBPF", "FilterCases"],
             swiftSettings: base),
         .testTarget(
             name: "ControlTests",

@@ -139,3 +139,66 @@ import Testing
         #expect(torn.isEmpty && destination.drops(.malformed) == 5 && destination.offered == 8)
     }
 }
+
+/// Super-frames that are longer than a record.
+@Suite struct LongSuperFrameTests {
+    @Test(arguments: [false, true]) func theHeadIsSegmented(isIPv6: Bool) {
+        let rig = Rig(chunks: 1024)
+        let uplink = FakeUplink(number: 1, size: 1024)
+        let (tap, destination) = (CounterBlock.allocate(), CounterBlock.allocate())
+        _ = rig.publish(
+            Selection(generation: 1, ports: [.init(slot: 0, taps: [(tap, [0])])]),
+            [
+                DestinationPlan(
+                    encapsulation: nil, frameLimit: 9000, uplink: uplink.uplink, fate: nil, counters: destination)
+            ], [uplink])
+        let headers = isIPv6 ? 74 : 54
+        let payload = Frames.payload(100_000)
+        var frame = isIPv6 ? Frames.tcp6(payload: payload) : Frames.tcp4(payload: payload)
+        frame.replaceSubrange((isIPv6 ? 18 : 16)..<(isIPv6 ? 20 : 18), with: [0, 0])
+        var one = record(length: frame.count)
+        one.captured = 65568
+        one.gso_size = 1448
+        one.gso_segments = 70
+        one.gso_type = isIPv6 ? 16 : 1
+        rig.rings[0].push(one, Array(frame.prefix(65568)))
+        rig.run()
+        let sent = uplink.sent(rig.area)
+        let segments = (100_000 + 1447) / 1448
+        let whole = (65568 - headers) / 1448
+        #expect(sent.count == segments)
+        #expect(sent.prefix(whole).allSatisfy { isIPv6 ? Frames.isSound6($0) : Frames.isSound4($0) })
+        for (index, segment) in sent.enumerated().dropFirst(whole) {
+            let there = max(0, min(1448, 65568 - headers - index * 1448))
+            #expect(segment.count == headers + there)
+            #expect(Array(segment[headers...]) == Array(payload[(index * 1448)...].prefix(there)))
+            #expect(segment.big32(headers - 16) == 1000 + index * 1448, "the sequence number goes on")
+        }
+        #expect(tap.truncated == UInt64(segments - whole) && destination.frames == UInt64(segments))
+    }
+
+    /// RFC 2675: the kernel puts the option into super-frames only, and takes it out of their segments.
+    @Test func theJumboPayloadOptionGoes() {
+        let rig = Rig(chunks: 1024)
+        let uplink = FakeUplink(number: 1, size: 1024)
+        let tap = CounterBlock.allocate()
+        _ = rig.publish(
+            Selection(generation: 1, ports: [.init(slot: 0, taps: [(tap, [0])])]),
+            [DestinationPlan(encapsulation: nil, frameLimit: 9000, uplink: uplink.uplink, fate: nil, counters: tap)],
+            [uplink])
+        var frame = Frames.tcp6(payload: Frames.payload(70_000))
+        frame.replaceSubrange(18..<20, with: [0, 0])
+        frame[20] = 0
+        frame.insert(contentsOf: [6, 0, 0xC2, 4] + big32(70_028), at: 54)
+        var one = record(length: frame.count)
+        one.captured = 65568
+        one.gso_size = 1000
+        one.gso_segments = 70
+        one.gso_type = 16
+        rig.rings[0].push(one, Array(frame.prefix(65568)))
+        rig.run()
+        let sent = uplink.sent(rig.area)
+        #expect(sent.count == 70 && sent[0].count == 1074 && sent[0][20] == 6)
+        #expect(Frames.isSound6(sent[0]) && Frames.isSound6(sent[64]))
+    }
+}

@@ -1,8 +1,6 @@
 // Frames, filters and the verdicts of libpcap's own interpreter, for the tests that hold ours against it: the worker's
 // (FastPathTests) and the kernel's (FastPathHostTests). Deterministic: the same cases in every run.
 
-public import MirrorProgram
-
 /// SplitMix64.
 public struct Dice: RandomNumberGenerator {
     private var state: UInt64

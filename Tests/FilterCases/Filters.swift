@@ -68,3 +68,14 @@ public enum CaseFilters {
         return code + [Instruction(code: 0x16, jumpTrue: 0, jumpFalse: 0, k: 0)]
     }
 }
+
+extension CaseFilters {
+    /// The code of one filter.
+    public static func compile(_ text: String) -> [MirrorProgram.FilterInstruction] {
+        do {
+            return try FilterCompiler.compile(text)
+        } catch {
+            fatalError("\(text): \(error)")
+        }
+    }
+}

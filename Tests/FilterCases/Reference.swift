@@ -7,10 +7,10 @@ extension MirrorProgram.PacketFilter {
     /// The verdict of libpcap's interpreter.
     public func reference(_ frame: [UInt8]) -> Bool {
         var instructions = code.map {
-            bpf_insn(code: $0.code, jt: $0.jumpTrue, jf: $0.jumpFalse, k: $0.k)
+            pcap_bpf_insn(code: $0.code, jt: $0.jumpTrue, jf: $0.jumpFalse, k: $0.k)
         }
         return instructions.withUnsafeMutableBufferPointer { buffer in
-            var program = bpf_program(bf_len: UInt32(buffer.count), bf_insns: buffer.baseAddress)
+            var program = pcap_bpf_program(bf_len: UInt32(buffer.count), bf_insns: buffer.baseAddress)
             var header = pcap_pkthdr()
             header.len = UInt32(frame.count)
             header.caplen = UInt32(frame.count)

@@ -62,9 +62,9 @@ extension Worker {
             match.drop(frames, .unsegmentable, table.pointee.destinations)
             return
         }
-        let shift = copyHeaders(record, bytes, headers)
+        let shift = copyHeaders(record, bytes, layers, headers)
         let plan = SegmentPlan(
-            layers: layers, shift: shift, headers: headers &+ shift, isTCP: isTCP,
+            layers: layers, shift: shift, headers: headers &+ shift.transport, isTCP: isTCP,
             identification: layers.version == 4 ? bytes.big16(layers.network &+ 4) : 0,
             identificationStep: record.gso_type & Offload.fixedIdentification != 0 ? 0 : 1,
             sequence: isTCP ? bytes.big32(layers.payload &+ 4) : 0,
@@ -91,24 +91,33 @@ extension Worker {
 
     /// Puts the headers into `scratch`, with the tag that the kernel took out.
     ///
-    /// - Returns: by how many bytes the headers behind the MAC addresses have moved.
+    /// - Returns: by how many bytes the network header and the transport header have moved.
     @inline(__always)
-    private func copyHeaders(_ record: hs_record, _ bytes: UnsafeRawPointer, _ headers: Int) -> Int {
-        guard record.flags & UInt8(HS_VLAN.rawValue) != 0 else {
+    private func copyHeaders(
+        _ record: hs_record, _ bytes: UnsafeRawPointer, _ layers: Layers, _ headers: Int
+    ) -> (network: Int, transport: Int) {
+        var shift = 0
+        if record.flags & UInt8(HS_VLAN.rawValue) == 0 {
             scratch.copyMemory(from: bytes, byteCount: headers)
-            return 0
+        } else {
+            scratch.copyMemory(from: bytes, byteCount: 12)
+            putTag(record)
+            (scratch + 16).copyMemory(from: bytes + 12, byteCount: headers &- 12)
+            shift = 4
         }
-        scratch.copyMemory(from: bytes, byteCount: 12)
-        putTag(record)
-        (scratch + 16).copyMemory(from: bytes + 12, byteCount: headers &- 12)
-        return 4
+        guard layers.hasJumboOption(bytes) else { return (shift, shift) }
+        // The kernel puts it into super-frames only, and takes it out of their segments.
+        let option = scratch + (layers.network &+ shift &+ 40)
+        (scratch + (layers.network &+ shift)).put8(layers.transport, 6)
+        option.copyMemory(from: option + 8, byteCount: headers &- layers.network &- 48)
+        return (shift, shift &- 8)
     }
 }
 
 /// What is the same for all segments of a super-frame.
 private struct SegmentPlan {
     var layers: Layers
-    var shift: Int
+    var shift: (network: Int, transport: Int)
     /// Bytes of headers in a segment.
     var headers: Int
     var isTCP: Bool
@@ -125,8 +134,8 @@ private struct SegmentPlan {
         _ head: UnsafeMutableRawPointer, _ body: UnsafeRawPointer, index: UInt16, offset: Int, length: Int,
         there: Int, last: Bool
     ) {
-        let network = layers.network &+ shift
-        let transport = layers.payload &+ shift
+        let network = layers.network &+ shift.network
+        let transport = layers.payload &+ shift.transport
         if layers.version == 4 {
             head.put16(UInt16(truncatingIfNeeded: headers &- network &+ length), network &+ 2)
             head.put16(identification &+ identificationStep &* index, network &+ 4)
@@ -161,5 +170,15 @@ private struct SegmentPlan {
         var moved = layers
         moved.network = network
         return Checksum.pseudoHeader(head, moved, transportLength: transportLength)
+    }
+}
+
+extension Layers {
+    /// Whether a hop-by-hop header with nothing but the jumbo payload option (RFC 2675 section 2) stands before TCP, as
+    /// Linux marks its own super-frames above 64 KB (net/ipv6.h, ipv6_has_hopopt_jumbo).
+    @inline(__always)
+    fileprivate func hasJumboOption(_ frame: UnsafeRawPointer) -> Bool {
+        version == 6 && transport == IPProtocol.tcp && payload == network &+ 48
+            && frame.byte(network &+ 6) == IPProtocol.hopByHop && frame.big32(network &+ 40) & 0x00FF_FFFF == 0x00C204
     }
 }

@@ -34,7 +34,7 @@ public struct TapStatistics: Codable, Hashable, Sendable {
     /// Copies handed to an uplink, and their inner bytes (after truncation).
     public var frames: UInt64
     public var bytes: UInt64
-    /// Of `frames`, those that were cut to the path MTU.
+    /// Of `frames`, those that are shorter than their frame, for whatever reason.
     public var truncated: UInt64
     /// By `DropReason.name`.
     public var drops: [String: UInt64]
