@@ -49,7 +49,41 @@ struct {
     __type(value, __u64);
 } need_wakeup SEC(".maps");
 
+/* The filter programs of all capture points and generations; `filter` of an entry is a place in it. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+    __uint(max_entries, HS_FILTERS);
+    __type(key, __u32);
+    __type(value, __u32);
+} filters SEC(".maps");
+
+/* Stands for the entries of the one generation that a filter program is loaded for (FilterProgram.swift): what it
+   chooses and the generation that it writes into the record can never be of two programs. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct hs_capture);
+} entries SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct hs_view);
+} view_of_cpu SEC(".maps");
+
 #ifdef HS_NO_KERNEL_FIELDS
+
+/* Whether the checksum is left to a NIC cannot be told: then it may be. */
+static __always_inline int is_partial(struct __sk_buff *skb) { return 1; }
+
+/* Any checksum may be completed; none lies in the first 40 bytes. */
+static __always_inline void read_completed(struct __sk_buff *skb, struct hs_view *view)
+{
+    view->from[2] = 40;
+    view->to[2] = ~0u;
+}
 
 static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_record *record)
 {
@@ -75,6 +109,23 @@ enum { IP_SUMMED_PARTIAL = 3 }; /* CHECKSUM_PARTIAL, linux/skbuff.h */
 
 extern void *bpf_cast_to_kern_ctx(void *) __ksym;
 
+static __always_inline int is_partial(struct __sk_buff *skb)
+{
+    struct sk_buff___hs *kernel = bpf_cast_to_kern_ctx(skb);
+
+    return BPF_CORE_READ_BITFIELD(kernel, ip_summed) == IP_SUMMED_PARTIAL;
+}
+
+static __always_inline void read_completed(struct __sk_buff *skb, struct hs_view *view)
+{
+    struct sk_buff___hs *kernel = bpf_cast_to_kern_ctx(skb);
+
+    if (BPF_CORE_READ_BITFIELD(kernel, ip_summed) != IP_SUMMED_PARTIAL)
+        return;
+    view->from[2] = (__u16)(kernel->csum_start - (__u16)(kernel->data - kernel->head)) + kernel->csum_offset + view->shift;
+    view->to[2] = view->from[2] + 2;
+}
+
 static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_record *record)
 {
     struct sk_buff___hs *kernel = bpf_cast_to_kern_ctx(skb);
@@ -96,17 +147,17 @@ static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_recor
 
 /* Fills and commits one reserved record whose room behind the header is `room`, a constant; 0 if it could not. */
 static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record, __u32 length, __u32 room,
-                                __u32 frames, const struct hs_capture *capture)
+                                __u32 frames, const struct hs_capture *capture, __u64 taps, __u8 marks)
 {
     __u64 flags = BPF_RB_NO_WAKEUP, barrier = 0, *asleep;
     __u32 zero = 0;
 
     record->time = bpf_ktime_get_ns();
-    record->taps = capture->taps;
+    record->taps = taps;
     record->generation = capture->generation;
     record->slot = port_slot;
     record->direction = port_direction;
-    record->flags = 0;
+    record->flags = marks;
     record->length = skb->len;
     record->captured = length;
     record->gso_size = skb->gso_size;
@@ -116,7 +167,7 @@ static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record,
     record->vlan_protocol = 0;
     record->vlan_tci = 0;
     if (skb->vlan_present) {
-        record->flags = HS_VLAN;
+        record->flags |= HS_VLAN;
         record->vlan_protocol = bpf_ntohs(skb->vlan_proto);
         record->vlan_tci = skb->vlan_tci;
     }
@@ -139,7 +190,7 @@ static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record,
 #define CLASS(room)                                                                                                    \
     if (length <= (room)) {                                                                                            \
         struct hs_record *record = bpf_ringbuf_reserve(ring, sizeof(struct hs_record) + (room), 0);                    \
-        if (record && fill(skb, record, length, room, frames, capture))                                                 \
+        if (record && fill(skb, record, length, room, frames, capture, taps, marks))                                    \
             return NEXT;                                                                                                \
         goto lost;                                                                                                      \
     }
@@ -152,27 +203,26 @@ static __always_inline __u32 wire_frames(struct __sk_buff *skb)
     return (skb->len + skb->gso_size - 1) / skb->gso_size;
 }
 
-SEC("tc")
-int capture(struct __sk_buff *skb)
+/* How many bytes of the frame go into the record. A checksum is completed over all of it. */
+static __always_inline __u32 wanted_bytes(struct __sk_buff *skb, const struct hs_capture *capture, __u8 marks)
 {
-    __u32 zero = 0, cpu = bpf_get_smp_processor_id(), index = port_slot * 2 + port_direction;
-    __u32 length = skb->len, frames;
-    struct hs_capture *capture;
-    void *current, *ring;
+    __u32 length = skb->len;
 
-    current = bpf_map_lookup_elem(&program, &zero);
-    if (!current)
-        return NEXT;
-    capture = bpf_map_lookup_elem(current, &index);
-    if (!capture || !capture->taps || skb->mark == HS_MARK || is_own(skb))
-        return NEXT;
-    frames = wire_frames(skb);
+    if (capture->longest && length > capture->longest && !marks && !skb->gso_size && !is_partial(skb))
+        length = capture->longest;
+    return length > HS_LONGEST_FRAME ? HS_LONGEST_FRAME : length;
+}
+
+static __always_inline int take(struct __sk_buff *skb, struct hs_capture *capture, __u64 taps, __u8 marks)
+{
+    __u32 cpu = bpf_get_smp_processor_id(), length, frames = wire_frames(skb);
+    void *ring;
+
     capture->matched += frames;
     ring = bpf_map_lookup_elem(&rings, &cpu);
     if (!ring)
         goto lost;
-    if (length > HS_LONGEST_FRAME)
-        length = HS_LONGEST_FRAME;
+    length = wanted_bytes(skb, capture, marks);
     CLASS(80)
     CLASS(144)
     CLASS(272)
@@ -188,6 +238,166 @@ int capture(struct __sk_buff *skb)
 lost:
     capture->lost += frames;
     return NEXT;
+}
+
+SEC("tc")
+int capture(struct __sk_buff *skb)
+{
+    __u32 zero = 0, index = port_slot * 2 + port_direction;
+    struct hs_capture *capture;
+    void *current;
+
+    current = bpf_map_lookup_elem(&program, &zero);
+    if (!current)
+        return NEXT;
+    capture = bpf_map_lookup_elem(current, &index);
+    if (!capture || !capture->taps || skb->mark == HS_MARK || is_own(skb))
+        return NEXT;
+    if (capture->filter)
+        bpf_tail_call(skb, &filters, capture->filter - 1); /* does not come back: the place is filled first */
+    return take(skb, capture, capture->taps, capture->flags);
+}
+
+/* The 1, 2 or 4 bytes at `at` of the frame, in host order, or -1 where the frame has ended. */
+static __attribute__((noinline, used)) __s64 load(struct __sk_buff *skb, struct hs_view *view, __u64 at, __u32 size)
+{
+    __u32 value = 0, end, offset;
+
+    if (at > 0x7fffffff || at + size > view->length) {
+        view->touched |= view->varies;
+        return -1;
+    }
+    offset = at;
+    end = offset + size;
+#pragma unroll
+    for (int range = 0; range < 3; range++) {
+        if (end > view->from[range] && offset < view->to[range])
+            view->touched = 1;
+    }
+    if (offset <= HS_DIRECT - 4 && end <= view->held) {
+        const __u8 *bytes = view->bytes + offset;
+
+        if (size == 1)
+            return bytes[0];
+        if (size == 2)
+            return (__u32)bytes[0] << 8 | bytes[1];
+        return (__u32)bytes[0] << 24 | (__u32)bytes[1] << 16 | (__u32)bytes[2] << 8 | bytes[3];
+    }
+    offset -= view->shift;
+    if (size == 1)
+        return bpf_skb_load_bytes(skb, offset, &value, 1) ? -1 : (__s64)(value & 0xff);
+    if (size == 2)
+        return bpf_skb_load_bytes(skb, offset, &value, 2) ? -1 : (__s64)bpf_ntohs(value);
+    return bpf_skb_load_bytes(skb, offset, &value, 4) ? -1 : (__s64)bpf_ntohl(value);
+}
+
+static __always_inline __u32 big16(const struct hs_view *view, __u32 at)
+{
+    return at <= HS_DIRECT - 2 ? (__u32)view->bytes[at] << 8 | view->bytes[at + 1] : 0;
+}
+
+static __always_inline int is_tag(__u32 type) { return type == ETH_P_8021Q || type == ETH_P_8021AD; }
+
+/* What differs between the segments of a super-frame: lengths, identification and checksum of IP; of what follows,
+   everything behind the ports. An extension header that comes first may be one that segmentation takes out. */
+static __always_inline void read_varying(struct hs_view *view)
+{
+    __u32 type = big16(view, 12), at = 14;
+
+    view->varies = 1;
+    if (is_tag(type)) {
+        type = big16(view, 16);
+        at = 18;
+        if (is_tag(type)) {
+            type = big16(view, 20);
+            at = 22;
+        }
+    }
+    view->from[2] = at;
+    view->to[2] = ~0u;
+    if (type == ETH_P_IP) {
+        view->from[0] = at + 2;
+        view->to[0] = at + 6;
+        view->from[1] = at + 10;
+        view->to[1] = at + 12;
+        view->from[2] = at + (view->bytes[at] & 0x0f) * 4 + 4;
+    } else if (type == ETH_P_IPV6) {
+        view->from[0] = at + 4;
+        view->to[0] = at + 6;
+        view->from[2] = at + 44;
+        if (view->bytes[at + 6] == IPPROTO_HOPOPTS) {
+            view->to[0] = at + 7;
+            view->from[2] = at + 40;
+        }
+    }
+}
+
+static __always_inline int read_view(struct __sk_buff *skb, struct hs_view *view)
+{
+    __u32 length = skb->len, type;
+
+    __builtin_memset(view, 0, __builtin_offsetof(struct hs_view, bytes));
+    view->length = length;
+    view->vlan = HS_UNTAGGED;
+    if (skb->vlan_present) {
+        view->shift = 4;
+        view->length += 4;
+        if (bpf_skb_load_bytes(skb, 0, view->bytes, 12))
+            return 0;
+        view->bytes[12] = bpf_ntohs(skb->vlan_proto) >> 8;
+        view->bytes[13] = bpf_ntohs(skb->vlan_proto);
+        view->bytes[14] = skb->vlan_tci >> 8;
+        view->bytes[15] = skb->vlan_tci;
+        length -= 12;
+        asm volatile("" : "+r"(length));
+        if (length > HS_DIRECT - 16)
+            length = HS_DIRECT - 16;
+        if (length < 2 || bpf_skb_load_bytes(skb, 12, view->bytes + 16, length))
+            return 0;
+        view->held = length + 16;
+    } else {
+        asm volatile("" : "+r"(length));
+        if (length > HS_DIRECT)
+            length = HS_DIRECT;
+        if (length < 14 || bpf_skb_load_bytes(skb, 0, view->bytes, length))
+            return 0;
+        view->held = length;
+    }
+    type = big16(view, 12);
+    if (is_tag(type) && view->held >= 16)
+        view->vlan = big16(view, 14) & 0x0fff;
+    if (skb->gso_size)
+        read_varying(view);
+    else
+        read_completed(skb, view);
+    view->direct = view->held;
+#pragma unroll
+    for (int range = 0; range < 3; range++) {
+        if (view->to[range] && view->direct > view->from[range])
+            view->direct = view->from[range];
+    }
+    return 1;
+}
+
+/* The second half of `capture` where taps have filters. The loader puts the filters of the point, as instructions, in
+   the place of the call (FilterTranslation.swift); they call `load` in turn. */
+SEC("tc")
+int filtered(struct __sk_buff *skb)
+{
+    __u32 zero = 0, index = port_slot * 2 + port_direction, size = 4;
+    struct hs_capture *capture;
+    struct hs_view *view;
+    __u64 taps, at = 0;
+
+    capture = bpf_map_lookup_elem(&entries, &index);
+    view = bpf_map_lookup_elem(&view_of_cpu, &zero);
+    if (!capture || !view || !read_view(skb, view))
+        return NEXT;
+    asm volatile("" : "+r"(at), "+r"(size));
+    taps = load(skb, view, at, size) & capture->taps;
+    if (!taps)
+        return NEXT;
+    return take(skb, capture, taps, view->recheck ? HS_RECHECK : 0);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

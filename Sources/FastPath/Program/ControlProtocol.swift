@@ -102,10 +102,12 @@ public struct PortStatus: Codable, Hashable, Sendable {
     public var queues: Int?
     public var side: MirrorProgram.Side?
     public var mtu: Int?
+    /// How often another program had taken our place on the interface and we went back; nil for never.
+    public var displaced: Int?
     public var reason: String?
 
     private enum CodingKeys: String, CodingKey {
-        case id, interface, state, capture, hook, queues, side, mtu, reason
+        case id, interface, state, capture, hook, queues, side, mtu, displaced, reason
         case zeroCopy = "zero_copy"
     }
 

@@ -92,6 +92,8 @@ extension MirrorProgram {
             try unique(tap.destinations, "destination of tap '\(tap.id)':")
             try tap.validateActions()
             for id in tap.destinations {
+                // A spread counts beside its members.
+                destinationsOfPort[tap.port, default: []].insert(id)
                 for destination in try members(id, of: "tap '\(tap.id)'", destinationsByID) {
                     destinationsOfPort[tap.port, default: []].insert(destination.id)
                     if case .interface(port.interface) = destination.target {

@@ -95,3 +95,48 @@ struct hs_tunnel_key {
     __be16 gre_protocol; /* 0 for UDP */
     __u32 version;       /* 4 or 6, host order */
 };
+
+enum {
+    /* Peers and ids that copies are accepted from, and addresses that they come from and to. */
+    HS_DELIVERIES = 4096,
+    /* DeliveryStatistics.Drop, in its order. */
+    HS_DELIVERY_MALFORMED = 0,
+    HS_DELIVERY_FRAGMENT,
+    HS_DELIVERY_INTERFACE_DOWN,
+    HS_DELIVERY_FAILED,
+    HS_DELIVERY_DROPS,
+    /* MirrorProgram.Encapsulation, in its order. */
+    HS_VXLAN = 0,
+    HS_GRE,
+    HS_ERSPAN2,
+    HS_ERSPAN3,
+    HS_GENEVE,
+};
+
+/* Where the inner frames of one peer and id go; found by an hs_tunnel_key whose source is the peer, remote 0. */
+struct hs_delivery {
+    __be32 local[4];   /* outer destination that is accepted; all 0 for any */
+    __u32 interface;   /* index; 0 while it is missing or down */
+    __u32 counters;    /* index in the map of counters */
+    __u32 encapsulation;
+    __u32 reserved;
+};
+
+/* Per CPU. */
+struct hs_delivery_counters {
+    __u64 frames, bytes;
+    __u64 drops[HS_DELIVERY_DROPS];
+};
+
+/* Between which addresses packets are numbered (RFC 2890 section 2.2). Network byte order. */
+struct hs_endpoints {
+    __be32 peer[4], local[4];
+};
+
+/* What has arrived of one numbering. */
+struct hs_sequence {
+    __u32 lock; /* struct bpf_spin_lock */
+    __u32 last;
+    __u64 seen; /* bit i: `last - i` has arrived */
+    __u64 gaps; /* numbers that were passed over and have not come since */
+};

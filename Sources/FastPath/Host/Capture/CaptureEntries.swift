@@ -4,6 +4,7 @@
 
 import CLibBPF
 import CShims
+package import MirrorProgram
 
 /// A capture point of one generation: slot and direction.
 package struct CapturePoint: Hashable {
@@ -18,6 +19,23 @@ package struct CapturePoint: Hashable {
     var index: UInt32 { UInt32(slot) * 2 + UInt32(direction) }
 }
 
+/// What the taps of a point want beside all of its frames.
+package struct CaptureWish {
+    /// Bits of the taps that want every frame, and the taps that want some.
+    package var unfiltered: UInt64 = 0
+    package var filtered: [(bit: Int, tap: MirrorProgram.Tap)] = []
+    /// Bytes of a frame that they want at most; 0 for all.
+    package var longest: UInt32 = 0
+
+    package init(
+        unfiltered: UInt64 = 0, filtered: [(bit: Int, tap: MirrorProgram.Tap)] = [], longest: UInt32 = 0
+    ) {
+        self.unfiltered = unfiltered
+        self.filtered = filtered
+        self.longest = longest
+    }
+}
+
 /// The entries of one generation, in a map of their own.
 package final class CaptureEntries {
     package let generation: UInt32
@@ -25,8 +43,14 @@ package final class CaptureEntries {
     package let taps: [CapturePoint: UInt64]
     private let map: Descriptor
     private let program: CaptureProgram
+    private var places: [Int] = []
+    /// Points whose filters the kernel does not take, and why: their frames are all copied, and the worker judges.
+    package private(set) var unfiltered: [(point: CapturePoint, error: HostError)] = []
 
-    package init(_ program: CaptureProgram, generation: UInt32, taps: [CapturePoint: UInt64]) throws(HostError) {
+    package init(
+        _ program: CaptureProgram, generation: UInt32, taps: [CapturePoint: UInt64],
+        wishes: [CapturePoint: CaptureWish] = [:]
+    ) throws(HostError) {
         self.program = program
         self.generation = generation
         self.taps = taps
@@ -36,13 +60,53 @@ package final class CaptureEntries {
                 UInt32(HS_SLOTS * 2), nil)
         }
         self.map = map
+        let filters = try placeFilters(wishes)
         for (point, bits) in taps {
-            let entry = hs_capture(taps: bits, matched: 0, lost: 0, generation: generation, reserved: 0)
+            let filter = filters[point]
+            let isOpen = wishes[point]?.filtered.isEmpty == false && filter == nil
+            let entry = hs_capture(
+                taps: bits, matched: 0, lost: 0, generation: generation, filter: UInt32(filter.map { $0 + 1 } ?? 0),
+                longest: wishes[point]?.longest ?? 0, flags: isOpen ? UInt32(HS_UNFILTERED.rawValue) : 0)
             let values = [hs_capture](repeating: entry, count: program.possibleCPUs)
             var key = point.index
             try check("cannot set capture point \(point.slot)") { bpf_map_update_elem(map.raw, &key, values, 0) }
         }
     }
+
+    deinit { for place in places { program.vacate(place) } }
+
+    /// Loads and places the filter programs, some at a time: the kernel's verifier takes milliseconds for each.
+    private func placeFilters(_ wishes: [CapturePoint: CaptureWish]) throws(HostError) -> [CapturePoint: Int] {
+        var placed: [CapturePoint: Int] = [:]
+        var waiting = Array(wishes.filter { !$0.value.filtered.isEmpty })[...]
+        while !waiting.isEmpty {
+            let batch = waiting.prefix(Self.loadedAtOnce)
+            waiting = waiting.dropFirst(batch.count)
+            let loads = try batch.map { item throws(HostError) in
+                let (program, map) = (program, map)
+                let translation = FilterTranslation(unfiltered: item.value.unfiltered, filtered: item.value.filtered)
+                return (
+                    item.key,
+                    try Background { () throws(HostError) in
+                        try program.load(item.key, entries: map, filters: translation)
+                    }
+                )
+            }
+            for (point, load) in loads {
+                do throws(HostError) {
+                    let loaded = try load.wait()
+                    guard let place = try program.place(loaded) else { throw HostError("all places are taken") }
+                    places.append(place)
+                    placed[point] = place
+                } catch {
+                    unfiltered.append((point, error))
+                }
+            }
+        }
+        return placed
+    }
+
+    private static let loadedAtOnce = 8
 
     /// Puts the entries in place. When this returns no program uses the ones before: the kernel waits for that.
     package func install() throws(HostError) {

@@ -20,6 +20,9 @@ package final class CaptureProgram {
 
     private let object: BPFObject
     private let instructions: [bpf_insn]
+    private let filtered: FilteredProgram
+    private let filtersMap: Int32
+    private var freePlaces = Array((0..<Int(HS_FILTERS)).reversed())
     private let constantsMap: Int32
     private let constants: (offsets: [String: Int], size: Int)
 
@@ -45,9 +48,8 @@ package final class CaptureProgram {
         bpf_map__set_max_entries(bpf_object__find_map_by_name(object.raw, "rings"), UInt32(cpus))
         constants = try object.constants()
         try object.load(name)
-        let program = try object.program("capture")
-        instructions = Array(
-            UnsafeBufferPointer(start: bpf_program__insns(program), count: bpf_program__insn_cnt(program)))
+        instructions = try object.instructions("capture")
+        filtered = try FilteredProgram(object)
         var map = bpf_object__next_map(object.raw, nil)
         while let candidate = map, !String(cString: bpf_map__name(candidate)).hasSuffix(".rodata") {
             map = bpf_object__next_map(object.raw, candidate)
@@ -57,6 +59,7 @@ package final class CaptureProgram {
         programMap = try object.map("program")
         ringsMap = try object.map("rings")
         needWakeupMap = try object.map("need_wakeup")
+        filtersMap = try object.map("filters")
         ownTunnelsMap = try object.map("own_tunnels")
         self.object = object
     }
@@ -66,17 +69,51 @@ package final class CaptureProgram {
     /// - Parameter slot: 0 ..< HS_SLOTS.
     package func load(slot: Int, direction: hs_direction) throws(HostError) -> Descriptor {
         let values = try makeConstants(slot: slot, direction: direction)
-        var instructions = instructions
-        for index in instructions.indices
-        where instructions[index].code == loadDoubleWord
-            && instructions[index].src_reg == UInt8(BPF_PSEUDO_MAP_VALUE) && instructions[index].imm == constantsMap
-        {
-            instructions[index].imm = values.raw
-        }
+        let instructions = instructions.replacing(constantsMap, by: values.raw, as: BPF_PSEUDO_MAP_VALUE)
         return try Descriptor("the kernel does not take the capture program of slot \(slot)") {
             bpf_prog_load(
                 BPF_PROG_TYPE_SCHED_CLS, "capture", "Dual BSD/GPL", instructions, instructions.count, nil)
         }
+    }
+
+    /// Loads the program that `capture` leaves the frames of a point to when its taps have filters.
+    ///
+    /// - Parameters:
+    ///   - entries: the map of the one generation that it serves.
+    ///   - filters: what stands in for the taps' filters.
+    package func load(
+        _ point: CapturePoint, entries: Descriptor, filters: FilterTranslation
+    ) throws(HostError) -> Descriptor {
+        let values = try makeConstants(slot: point.slot, direction: hs_direction(UInt32(point.direction)))
+        let instructions = filtered.instructions(filters, entries: entries)
+            .replacing(constantsMap, by: values.raw, as: BPF_PSEUDO_MAP_VALUE)
+        return try Descriptor("the kernel does not take the filters of slot \(point.slot)") {
+            bpf_prog_load(
+                BPF_PROG_TYPE_SCHED_CLS, "filtered", "Dual BSD/GPL", instructions, instructions.count, nil)
+        }
+    }
+
+    /// Puts a filter program where `capture` finds it.
+    ///
+    /// - Returns: its place, or nil when there is none left.
+    func place(_ program: Descriptor) throws(HostError) -> Int? {
+        guard let place = freePlaces.popLast() else { return nil }
+        var key = UInt32(place)
+        var value = program.raw
+        do throws(HostError) {
+            try check("cannot put a filter program in place") { bpf_map_update_elem(filtersMap, &key, &value, 0) }
+        } catch {
+            freePlaces.append(place)
+            throw error
+        }
+        return place
+    }
+
+    /// Takes a filter program out. Call it when no entry that is in place refers to it.
+    func vacate(_ place: Int) {
+        var key = UInt32(place)
+        _ = bpf_map_delete_elem(filtersMap, &key)
+        freePlaces.append(place)
     }
 
     /// A frozen map that stands for .rodata: the verifier then takes its values for constants.
@@ -99,6 +136,3 @@ package final class CaptureProgram {
         return map
     }
 }
-
-/// BPF_LD | BPF_IMM | BPF_DW (linux/bpf.h): the instruction of two slots that refers to maps.
-private let loadDoubleWord: UInt8 = 0x18

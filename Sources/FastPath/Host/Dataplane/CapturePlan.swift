@@ -1,6 +1,7 @@
 // Pure: from a program and its ports' slots to the bits that the capture program sets and the worker reads.
 
 import CShims
+import FastPath
 package import MirrorProgram
 
 /// Which taps select the frames of which capture points.
@@ -14,6 +15,8 @@ package struct CapturePlan {
     package private(set) var ports: [Port] = []
     /// Of `tap` ports: bits by point. A `span` port needs none, its sockets are its match.
     package private(set) var taps: [CapturePoint: UInt64] = [:]
+    /// What the taps of those points want beside that, where it is not every frame whole.
+    package private(set) var wishes: [CapturePoint: CaptureWish] = [:]
     /// Ids of the taps that select a point's frames, and of all their destinations.
     package private(set) var losers: [CapturePoint: (taps: [String], destinations: Set<String>)] = [:]
 
@@ -27,13 +30,35 @@ package struct CapturePlan {
                 let point = CapturePoint(slot: slot, direction: UInt8(direction.rawValue))
                 let chosen = taps.enumerated().filter { $0.element.direction.selects(direction) }
                 if chosen.isEmpty || port.capture == .span && direction == HS_OUT { continue }
-                if port.capture == .tap { self.taps[point] = chosen.reduce(0) { $0 | 1 << UInt64($1.offset) } }
+                if port.capture == .tap {
+                    self.taps[point] = Self.bits(chosen)
+                    wishes[point] = Self.wish(chosen)
+                }
                 losers[point] = (
                     chosen.map(\.element.id), chosen.reduce(into: []) { $0.formUnion($1.element.destinations) }
                 )
             }
         }
     }
+}
+
+extension CapturePlan {
+    private typealias Chosen = [(offset: Int, element: MirrorProgram.Tap)]
+
+    private static func bits(_ taps: Chosen) -> UInt64 { taps.reduce(0) { $0 | 1 << UInt64($1.offset) } }
+
+    private static func wish(_ taps: Chosen) -> CaptureWish? {
+        let filtered = taps.filter { $0.element.isFiltered }
+        let snaplens = taps.compactMap(\.element.snaplen)
+        let longest = snaplens.count == taps.count ? max(leastCaptured, snaplens.max() ?? 0) : 0
+        if filtered.isEmpty && longest == 0 { return nil }
+        return CaptureWish(
+            unfiltered: bits(taps.filter { !$0.element.isFiltered }),
+            filtered: filtered.map { (bit: $0.offset, tap: $0.element) }, longest: UInt32(longest))
+    }
+
+    /// Room for the headers that the flow hash reads.
+    private static var leastCaptured: Int { 256 }
 }
 
 extension MirrorProgram.Direction {

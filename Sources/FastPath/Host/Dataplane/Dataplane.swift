@@ -54,6 +54,8 @@ package final class Dataplane {
     var ports: [PortPlan] = []
     var routes: [MirrorProgram.Destination: DestinationRoute] = [:]
     var portErrors: [String: String] = [:]
+    /// How often a capture program had to be put back on an interface.
+    var displacements: [Int32: Int] = [:]
     var uplinkErrors: [Int32: String] = [:]
     var retryDelay = Duration.milliseconds(10)
     var lastWords: [String: String] = [:]
@@ -113,6 +115,7 @@ package final class Dataplane {
         lastNumber = 1
         let generation = try Generation(
             lastNumber, program, slots: slots, ledger: ledger, indices: indices, capture: capture)
+        warn(of: generation)
         current = generation
         look(generation)
         try guardTunnels()
@@ -150,9 +153,16 @@ package final class Dataplane {
         let next = try Generation(
             lastNumber + 1, program, slots: slots, ledger: ledger, indices: indices, capture: capture)
         lastNumber += 1
+        warn(of: next)
         previous = current
         current = next
         reconcile()
+    }
+
+    private func warn(of generation: Generation) {
+        for (point, error) in generation.entries.unfiltered {
+            logger.warning("slot \(point.slot): \(error); all its frames are copied, and filtered by the worker")
+        }
     }
 
     /// Takes everything of ours out of the kernel, the capture first; copies that are under way still leave.
@@ -176,6 +186,7 @@ package final class Dataplane {
             logger.warning("the capture program on \(name) was not in its place any more; putting it back")
             do throws(HostError) {
                 try hook.restore(name)
+                displacements[place.interface, default: 0] += 1
             } catch {
                 hooks[place] = nil
             }
@@ -207,12 +218,17 @@ package final class Dataplane {
 
     private func assignIndices(_ program: MirrorProgram) {
         var taken = Set(indices.values)
-        for destination in program.destinations where indices[destination] == nil {
+        for destination in program.destinations where indices[destination] == nil && !destination.isSpread {
             let index = (0...).first { !taken.contains($0) }!
             indices[destination] = index
             taken.insert(index)
         }
     }
+}
+
+extension MirrorProgram.Destination {
+    /// It stands for others and has no place in a table.
+    var isSpread: Bool { if case .spread = target { true } else { false } }
 }
 
 extension MirrorProgram {

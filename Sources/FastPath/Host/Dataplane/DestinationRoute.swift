@@ -29,7 +29,7 @@ struct DestinationRoute: Equatable {
         switch destination.target {
         case .interface(let name): self.init(interface: name, links)
         case .tunnel(let tunnel): self.init(tunnel, hops[Way(tunnel)]!, links)
-        case .spread: self.init(interface: "", links)
+        case .spread: preconditionFailure("a spread is where its members are")
         }
     }
 

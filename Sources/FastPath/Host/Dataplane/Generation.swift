@@ -29,16 +29,35 @@ final class Generation {
         self.slots = slots
         let plan = CapturePlan(program, slots: slots)
         losers = plan.losers
-        let destinations = Dictionary(uniqueKeysWithValues: program.destinations.map { ($0.id, indices[$0]!) })
-        selection = Selection(
-            generation: number,
-            ports: plan.ports.map { port in
-                Selection.Port(
-                    slot: port.slot,
-                    taps: port.taps.map { tap in
-                        (counters: ledger.block(tap: tap.id), destinations: tap.destinations.map { destinations[$0]! })
-                    })
-            })
-        entries = try CaptureEntries(capture, generation: number, taps: plan.taps)
+        let targets = Targets(program, indices, ledger)
+        selection = Selection(generation: number, ports: plan.ports.map { targets.port($0, ledger) })
+        entries = try CaptureEntries(capture, generation: number, taps: plan.taps, wishes: plan.wishes)
+    }
+
+    /// The destinations of a program by id: places in the table, and the members of spreads.
+    private struct Targets {
+        private var places: [String: Int] = [:]
+        private var spreads: [String: Selection.SpreadPlan] = [:]
+
+        init(_ program: MirrorProgram, _ indices: [MirrorProgram.Destination: Int], _ ledger: Ledger) {
+            for destination in program.destinations { places[destination.id] = indices[destination] }
+            for destination in program.destinations {
+                guard case .spread(let members) = destination.target else { continue }
+                spreads[destination.id] = Selection.SpreadPlan(
+                    counters: ledger.block(destination: destination.id),
+                    members: members.map { (id: $0, index: places[$0]!) })
+            }
+        }
+
+        func port(_ port: CapturePlan.Port, _ ledger: Ledger) -> Selection.Port {
+            let used = Set(port.taps.flatMap(\.destinations)).filter { spreads[$0] != nil }.sorted()
+            let taps = port.taps.map { tap in
+                Selection.Tap(
+                    counters: ledger.block(tap: tap.id), destinations: tap.destinations.compactMap { places[$0] },
+                    spreads: tap.destinations.compactMap(used.firstIndex),
+                    actions: tap.hasActions ? (tap: tap, state: ledger.state(of: tap)) : nil)
+            }
+            return Selection.Port(slot: port.slot, taps: taps, spreads: used.map { spreads[$0]! })
+        }
     }
 }

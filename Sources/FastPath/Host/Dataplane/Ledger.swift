@@ -13,10 +13,32 @@ final class Ledger {
 
     private var taps: [String: Account] = [:]
     private var destinations: [String: Account] = [:]
+    private var states: [Settings: TapState] = [:]
 
     /// The block of a tap, made at its first mention and the same ever after.
     func block(tap id: String) -> CounterBlock { taps.block(id) }
     func block(destination id: String) -> CounterBlock { destinations.block(id) }
+
+    /// Where a tap's sampler and buckets stand: the same ever after, as long as it samples and limits as it does.
+    func state(of tap: MirrorProgram.Tap) -> TapState {
+        let settings = Settings(tap)
+        if let known = states[settings] { return known }
+        let state = TapState.allocate()
+        states[settings] = state
+        return state
+    }
+
+    private struct Settings: Hashable {
+        var id: String
+        var sampling: MirrorProgram.Sampling?
+        var rateLimit: MirrorProgram.RateLimit?
+
+        init(_ tap: MirrorProgram.Tap) {
+            id = tap.id
+            sampling = tap.sampling
+            rateLimit = tap.rateLimit
+        }
+    }
 
     /// Counts frames that were offered and dropped before the worker saw them.
     func lose(_ count: UInt64, _ reason: DropReason, taps: some Sequence<String>, destinations: some Sequence<String>) {
@@ -29,6 +51,11 @@ final class Ledger {
     func retain(_ programs: [MirrorProgram]) {
         taps.retain(Set(programs.flatMap { $0.taps.map(\.id) }))
         destinations.retain(Set(programs.flatMap { $0.destinations.map(\.id) }))
+        let settings = Set(programs.flatMap { $0.taps.map(Settings.init) })
+        for (unused, state) in states where !settings.contains(unused) {
+            state.deallocate()
+            states[unused] = nil
+        }
     }
 
     /// Adds up what is counted.

@@ -10,7 +10,7 @@ extension Dataplane {
     /// What runs now.
     package func status() -> DataplaneStatus {
         let ports = ports.map(status)
-        let destinations = (current?.program.destinations ?? []).map(status)
+        let destinations = destinationStatus()
         let portsByID = Dictionary(uniqueKeysWithValues: ports.map { ($0.id, $0) })
         let destinationsByID = Dictionary(uniqueKeysWithValues: destinations.map { ($0.id, $0) })
         let taps = (current?.program.taps ?? []).map { tap in
@@ -37,8 +37,20 @@ extension Dataplane {
             status.queues = span.queues
         } else {
             status.hook = plan.hooks.compactMap { hooks[$0]?.kind.rawValue }.first
+            status.displaced = plan.link.flatMap { displacements[$0.index] }
         }
         return status
+    }
+
+    /// Of all destinations; a spread is ready when a member is.
+    private func destinationStatus() -> [DestinationStatus] {
+        let destinations = current?.program.destinations ?? []
+        let single = Dictionary(
+            uniqueKeysWithValues: destinations.filter { !$0.isSpread }.map { ($0.id, status($0)) })
+        return destinations.map { destination in
+            guard case .spread(let ids) = destination.target else { return single[destination.id]! }
+            return DestinationStatus(spread: destination.id, members: ids.map { single[$0]! })
+        }
     }
 
     private func status(_ destination: MirrorProgram.Destination) -> DestinationStatus {
@@ -99,8 +111,7 @@ extension Dataplane {
             let hook = port.hook.map { " by \($0)" } ?? ""
             words["port \(port.id) (\(port.interface))"] = describe("\(port.state.rawValue)\(hook)", port.reason)
         }
-        for destination in current?.program.destinations ?? [] {
-            let status = status(destination)
+        for status in destinationStatus() {
             let uplink = status.uplink.map { " through \($0)" } ?? ""
             words["destination \(status.id)"] = describe("\(status.state.rawValue)\(uplink)", status.reason)
         }
@@ -111,4 +122,21 @@ extension Dataplane {
     }
 
     private func describe(_ state: String, _ reason: String?) -> String { reason.map { "\(state): \($0)" } ?? state }
+}
+
+extension DestinationStatus {
+    /// Ready as soon as one member is; the reasons of those that are not are told all the same.
+    package init(spread id: String, members: [DestinationStatus]) {
+        let missing = members.filter { $0.state != .ready }
+        let state: State =
+            if missing.count < members.count {
+                .ready
+            } else if missing.allSatisfy({ $0.state == .error }) {
+                .error
+            } else {
+                .unreachable
+            }
+        let reasons = missing.map { member in member.reason.map { "\(member.id): \($0)" } ?? member.id }
+        self.init(id: id, state: state, reason: reasons.isEmpty ? nil : reasons.joined(separator: "; "))
+    }
 }
