@@ -5,14 +5,6 @@ import FastPathHost
 import Glibc
 import MirrorProgram
 
-extension IPAddress: @retroactive ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
-}
-
-extension MACAddress: @retroactive ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
-}
-
 struct ReplayCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay",
@@ -36,10 +28,20 @@ struct ReplayCommand: ParsableCommand {
         help: "Direction of all frames; without it those from the port's MAC address go out and all others in.")
     var direction: Direction?
 
-    @Option(help: "Outer source address where a tunnel sets none; once for each IP version.")
+    @Option(
+        help: "Outer source address where a tunnel sets none; once for each IP version.",
+        transform: { text in
+            guard let address = IPAddress(text) else { throw ValidationError("'\(text)' is not an IP address") }
+            return address
+        })
     var source: [IPAddress] = []
 
-    @Option(help: "Outer source MAC address.")
+    @Option(
+        help: "Outer source MAC address.",
+        transform: { text in
+            guard let address = MACAddress(text) else { throw ValidationError("'\(text)' is not a MAC address") }
+            return address
+        })
     var mac: MACAddress?
 
     @Option(help: "MTU of the path to every destination, 68 to 65535.")

@@ -10,38 +10,47 @@ import Testing
         [2, 0, 0, 0, 0, 0x0B, 2, 0, 0, 0, 0, 0x0A, 0x88, 0xB5] + (0..<50).map { UInt8($0) }
     private static let time: UInt64 = 1_700_000_000_123_456_000
 
-    private static func number(_ value: UInt64, _ count: Int, big: Bool) -> [UInt8] {
+    private static func number(_ value: UInt64, _ count: Int, _ big: Bool) -> [UInt8] {
         let little = (0..<count).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) }
         return big ? little.reversed() : little
     }
 
+    /// Numbers with their widths in bytes.
+    private static func numbers(_ big: Bool, _ values: (UInt64, Int)...) -> [UInt8] {
+        values.flatMap { number($0.0, $0.1, big) }
+    }
+
     /// One frame as pcap.
     private static func pcap(nanoseconds: Bool, big: Bool, linkType: UInt64 = 1, cut: Int = 0) -> [UInt8] {
-        let number = { (value: UInt64, count: Int) in Self.number(value, count, big: big) }
-        let head =
-            number(nanoseconds ? 0xA1B2_3C4D : 0xA1B2_C3D4, 4) + number(2, 2) + number(4, 2) + number(0, 8)
-            + number(65535, 4) + number(linkType, 4)
+        let magic: UInt64 = nanoseconds ? 0xA1B2_3C4D : 0xA1B2_C3D4
+        let head = numbers(big, (magic, 4), (2, 2), (4, 2), (0, 8), (65535, 4), (linkType, 4))
         let fraction = time % 1_000_000_000 / (nanoseconds ? 1 : 1000)
-        return head + number(time / 1_000_000_000, 4) + number(fraction, 4) + number(UInt64(frame.count - cut), 4)
-            + number(UInt64(frame.count), 4) + frame.dropLast(cut)
+        let record = numbers(
+            big, (time / 1_000_000_000, 4), (fraction, 4), (UInt64(frame.count - cut), 4), (UInt64(frame.count), 4))
+        return Array([head, record, Array(frame.dropLast(cut))].joined())
+    }
+
+    private static func block(_ big: Bool, _ type: UInt64, _ body: [UInt8]) -> [UInt8] {
+        let length = UInt64(body.count + 12)
+        return Array([numbers(big, (type, 4), (length, 4)), body, number(length, 4, big)].joined())
     }
 
     /// One frame of the second of two interfaces as pcapng, with µs or ns.
     private static func pcapng(nanoseconds: Bool, big: Bool) -> [UInt8] {
-        let number = { (value: UInt64, count: Int) in Self.number(value, count, big: big) }
-        let block = { (type: UInt64, body: [UInt8]) in
-            number(type, 4) + number(UInt64(body.count + 12), 4) + body + number(UInt64(body.count + 12), 4)
-        }
-        let resolution = nanoseconds ? number(9, 2) + number(1, 2) + [9, 0, 0, 0] : []
         let stamp = nanoseconds ? time : time / 1000
-        return block(0x0A0D_0D0A, number(0x1A2B_3C4D, 4) + number(1, 2) + number(0, 2) + number(.max, 8))
-            + block(1, number(113, 2) + number(0, 2) + number(0, 4))
-            + block(1, number(1, 2) + number(0, 2) + number(0, 4) + resolution + number(0, 4))
-            + block(5, number(1, 4) + number(0, 8))
-            + block(
-                6,
-                number(1, 4) + number(stamp >> 32, 4) + number(stamp & 0xFFFF_FFFF, 4) + number(UInt64(frame.count), 4)
-                    + number(UInt64(frame.count + 100), 4) + frame)
+        let resolution: [UInt8] = nanoseconds ? numbers(big, (9, 2), (1, 2)) + [9, 0, 0, 0] : []
+        let ethernet: [[UInt8]] = [numbers(big, (1, 2), (0, 2), (0, 4)), resolution, number(0, 4, big)]
+        let packet = numbers(
+            big, (1, 4), (stamp >> 32, 4), (stamp & 0xFFFF_FFFF, 4), (UInt64(frame.count), 4),
+            (UInt64(frame.count + 100), 4))
+        let blocks: [[UInt8]] = [
+            block(big, 0x0A0D_0D0A, numbers(big, (0x1A2B_3C4D, 4), (1, 2), (0, 2), (.max, 8))),
+            block(big, 1, numbers(big, (113, 2), (0, 2), (0, 4))),
+            block(big, 1, Array(ethernet.joined())),
+            block(big, 5, numbers(big, (1, 4), (0, 8))),
+            block(big, 6, packet + frame),
+        ]
+        return Array(blocks.joined())
     }
 
     private func frames(_ bytes: [UInt8]) throws -> [CapturedFrame] {

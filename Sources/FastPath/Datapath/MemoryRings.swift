@@ -6,8 +6,9 @@ package import CShims
 
 /// An AF_XDP ring in plain memory.
 package final class MemoryRing<Element: BitwiseCopyable> {
-    private let words: UnsafeMutablePointer<UInt32>
-    private let elements: UnsafeMutablePointer<Element>
+    /// Producer at 0, consumer at 16, flags at 32.
+    package let words: UnsafeMutablePointer<UInt32>
+    package let elements: UnsafeMutablePointer<Element>
     private let size: UInt32
 
     /// - Parameter size: a power of two.
@@ -89,9 +90,9 @@ package final class MemoryCaptureRing {
 
 /// An uplink whose kernel is whoever calls `sent`.
 package final class MemoryUplink {
-    private let transmit: MemoryRing<xdp_desc>
-    private let completion: MemoryRing<UInt64>
-    package let pointer: UnsafeMutablePointer<Uplink>
+    package let transmit: MemoryRing<xdp_desc>
+    package let completion: MemoryRing<UInt64>
+    package let uplink: UnsafeMutablePointer<Uplink>
 
     /// - Parameters:
     ///   - number: unique among the sockets of the worker.
@@ -99,14 +100,14 @@ package final class MemoryUplink {
     package init(number: UInt16, size: UInt32 = 256) {
         transmit = MemoryRing(size: size, filler: xdp_desc())
         completion = MemoryRing(size: size, filler: 0)
-        pointer = .allocate(capacity: 1)
-        pointer.initialize(
+        uplink = .allocate(capacity: 1)
+        uplink.initialize(
             to: Uplink(socket: -1, number: number, transmit: transmit.mapping, completion: completion.mapping))
     }
 
     deinit {
-        pointer.deinitialize(count: 1)
-        pointer.deallocate()
+        uplink.deinitialize(count: 1)
+        uplink.deallocate()
     }
 
     /// Takes what was sent, as frames, and completes it.

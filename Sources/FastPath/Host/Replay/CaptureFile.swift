@@ -10,6 +10,12 @@ package struct CapturedFrame: Equatable {
     package var bytes: [UInt8]
     /// On the wire; more than `bytes` where the capture cut it.
     package var length: Int
+
+    package init(time: UInt64, bytes: [UInt8], length: Int) {
+        self.time = time
+        self.bytes = bytes
+        self.length = length
+    }
 }
 
 /// Reads Ethernet frames one by one.
@@ -67,7 +73,7 @@ package struct CaptureFile {
     /// The next frame; nil at the end.
     package mutating func next() throws(HostError) -> CapturedFrame? {
         while true {
-            let frame = isNG ? try nextBlock() : try nextRecord()
+            let frame = try isNG ? nextBlock() : nextRecord()
             if let frame {
                 guard let frame = frame.value else { continue }
                 lastTime = frame.time

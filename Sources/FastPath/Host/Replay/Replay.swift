@@ -67,7 +67,7 @@ package struct Replay {
             umem: umem, rings: [ring.mapping], needWakeup: UnsafeMutableRawPointer(word), epoll: -1,
             table: ForwardingTable(
                 serial: 1, current: Self.selection(own, taps, targets, ledger), destinations: plans,
-                uplinks: uplinks.map(\.pointer), spans: []))
+                uplinks: uplinks.map(\.uplink), spans: []))
     }
 
     /// Reads `input`, writes `output`.
@@ -145,7 +145,7 @@ package struct Replay {
             guard case .tunnel(let tunnel) = target.target else {
                 return DestinationPlan(
                     encapsulation: nil, frameLimit: min(surroundings.mtu + 18, Int(HS_LONGEST_FRAME)),
-                    uplink: uplink.pointer, fate: nil, counters: block)
+                    uplink: uplink.uplink, fate: nil, counters: block)
             }
             let source =
                 tunnel.source ?? (tunnel.remote.isIPv6 ? surroundings.source6 : surroundings.source)
@@ -155,7 +155,7 @@ package struct Replay {
             let pair = [source, tunnel.remote]
             if tunnel.isSequenced, sequences[pair] == nil { sequences[pair] = .allocate() }
             return DestinationPlan(
-                encapsulation: header, frameLimit: limit, uplink: uplink.pointer,
+                encapsulation: header, frameLimit: limit, uplink: uplink.uplink,
                 fate: limit < 14 ? .exceedsMTU : nil, counters: block,
                 sequence: tunnel.isSequenced ? sequences[pair] : nil)
         }
@@ -175,7 +175,7 @@ package struct Replay {
                     destination.id,
                     .init(
                         counters: ledger.block(destination: destination.id),
-                        members: members.map { ($0, places[$0]!) })
+                        members: members.map { (id: $0, index: places[$0]!) })
                 ))
         }
         return Selection(
@@ -188,7 +188,7 @@ package struct Replay {
                             counters: ledger.block(tap: tap.id),
                             destinations: tap.destinations.compactMap { places[$0] },
                             spreads: tap.destinations.compactMap { id in spreads.firstIndex { $0.id == id } },
-                            actions: tap.hasActions ? (tap: tap, state: TapState.allocate()) : nil)
+                            actions: tap.hasActions ? (tap: tap, state: ledger.state(of: tap)) : nil)
                     }, spreads: spreads.map(\.plan))
             ])
     }
