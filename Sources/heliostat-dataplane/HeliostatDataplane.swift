@@ -3,56 +3,19 @@
 import ArgumentParser
 import FastPathHost
 import Glibc
-import Logging
-import MirrorProgram
 
 @main
 struct HeliostatDataplane: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "heliostat-dataplane",
         abstract: "Copies the frames of tapped ports to their monitors; one dataplane a host.",
-        version: dataplaneVersion)
+        version: dataplaneVersion, subcommands: [RunCommand.self, ReplayCommand.self],
+        defaultSubcommand: RunCommand.self)
 
-    @Argument(help: "'run', which may be left out.")
-    var verb = "run"
-
-    @Option(help: "Where the lock, the control socket and the last program are.")
-    var stateDir = "/var/lib/heliostat/dataplane"
-
-    @Option(help: "Run this program instead of the last one that was applied.")
-    var program: String?
-
-    @Flag(help: "Only say whether the program file is valid.")
-    var check = false
-
-    @Flag(help: "Keep a dataplane running: another one, which stands by, takes over when it dies.")
-    var supervise = false
-
-    @Option(help: .hidden)
-    var supervisor: Int32?
-
-    func validate() throws {
-        if verb != "run" { throw ValidationError("unknown command '\(verb)'; there is only 'run'") }
-        if check && program == nil { throw ValidationError("--check needs --program FILE") }
-        if check && supervise { throw ValidationError("--check and --supervise exclude each other") }
-    }
-
-    func run() throws {
-        let logger = Logger(label: "heliostat-dataplane") { StreamLogHandler.standardError(label: $0) }
+    /// Says what is wrong on the way out.
+    static func reporting(_ work: () throws(HostError) -> Void) throws {
         do throws(HostError) {
-            if check, let program {
-                let valid = try DataplaneProcess.read(program)
-                print(
-                    "\(program): ok (\(valid.ports.count) ports, \(valid.destinations.count) destinations, \(valid.taps.count) taps)"
-                )
-            } else if supervise {
-                var arguments = ["run", "--state-dir", stateDir, "--supervisor", "\(getpid())"]
-                if let program { arguments += ["--program", program] }
-                let supervisor = try Supervisor(stateDirectory: stateDir, arguments: arguments, logger: logger)
-                Glibc.exit(try supervisor.run())
-            } else {
-                try DataplaneProcess(stateDirectory: stateDir, programFile: program, supervisor: supervisor).run(logger)
-            }
+            try work()
         } catch {
             let line = "heliostat-dataplane: \(error)\n"
             write(2, line, line.utf8.count)

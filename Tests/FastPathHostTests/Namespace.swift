@@ -53,9 +53,10 @@ func eventually(_ limit: Duration = .seconds(5), _ condition: () throws -> Bool)
 }
 
 /// A directory that is gone after the body.
-func withTemporaryDirectory(_ body: (String) throws -> Void) throws {
+@discardableResult
+func withTemporaryDirectory<Result>(_ body: (String) throws -> Result) throws -> Result {
     let path = NSTemporaryDirectory() + "hs-host-" + UUID().uuidString.prefix(8)
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: path) }
-    try body(path)
+    return try body(path)
 }

@@ -6,44 +6,7 @@ import FastPath
 import MirrorProgram
 import Synchronization
 
-/// An AF_XDP ring in plain memory.
-final class FakeRing<Element: BitwiseCopyable> {
-    let words: UnsafeMutablePointer<UInt32>
-    let elements: UnsafeMutablePointer<Element>
-    let size: UInt32
-
-    init(size: UInt32, filler: Element) {
-        self.size = size
-        words = .allocate(capacity: 48)
-        words.initialize(repeating: 0, count: 48)
-        elements = .allocate(capacity: Int(size))
-        elements.initialize(repeating: filler, count: Int(size))
-    }
-
-    deinit {
-        words.deallocate()
-        elements.deallocate()
-    }
-
-    var mapping: RingMapping {
-        RingMapping(
-            producer: UnsafeMutableRawPointer(words), consumer: UnsafeMutableRawPointer(words + 16),
-            flags: UnsafeMutableRawPointer(words + 32), elements: UnsafeMutableRawPointer(elements), size: size)
-    }
-
-    /// The kernel's side of a ring that the worker consumes.
-    func push(_ element: Element) {
-        elements[Int(words[0] & (size - 1))] = element
-        words[0] += 1
-    }
-
-    /// The kernel's side of a ring that the worker produces.
-    func pop() -> Element? {
-        guard words[16] != words[0] else { return nil }
-        defer { words[16] += 1 }
-        return elements[Int(words[16] & (size - 1))]
-    }
-}
+typealias FakeRing = MemoryRing
 
 /// A BPF ring buffer in plain memory; records wrap only where the memory is mapped twice in a row.
 final class FakeCaptureRing {
@@ -90,35 +53,7 @@ final class FakeCaptureRing {
     }
 }
 
-/// One uplink as the kernel sees it.
-final class FakeUplink {
-    let transmit: FakeRing<xdp_desc>
-    let completion: FakeRing<UInt64>
-    let uplink: UnsafeMutablePointer<Uplink>
-
-    init(number: UInt16, size: UInt32 = 256) {
-        transmit = FakeRing(size: size, filler: xdp_desc())
-        completion = FakeRing(size: size, filler: 0)
-        uplink = .allocate(capacity: 1)
-        uplink.initialize(
-            to: Uplink(socket: -1, number: number, transmit: transmit.mapping, completion: completion.mapping))
-    }
-
-    /// Takes what was sent, as frames, and completes it.
-    func sent(_ area: UnsafeMutableRawPointer) -> [[UInt8]] {
-        var frames: [[UInt8]] = []
-        var frame: [UInt8] = []
-        while let part = transmit.pop() {
-            frame += UnsafeRawBufferPointer(start: area + Int(part.addr), count: Int(part.len))
-            completion.push(part.addr)
-            if part.options & HS_XDP_PKT_CONTD == 0 {
-                frames.append(frame)
-                frame = []
-            }
-        }
-        return frames
-    }
-}
+typealias FakeUplink = MemoryUplink
 
 /// A worker with capture rings, uplinks and span queues of plain memory.
 final class Rig {

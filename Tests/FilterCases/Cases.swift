@@ -17,7 +17,9 @@ public struct Dice: RandomNumberGenerator {
 
     public mutating func one<Element>(of list: [Element]) -> Element { list.randomElement(using: &self)! }
     public mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
-    public mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) } }
+    public mutating func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) }
+    }
 }
 
 /// A frame as it leaves.
@@ -93,7 +95,9 @@ public struct CaseFrame: Sendable {
 public func superFrame(_ dice: inout Dice, payload: Int) -> [UInt8] {
     let isIPv6 = dice.below(2) == 0
     let tcp =
-        [0x1F, 0x90, 0, dice.one(of: [80, 22])] + dice.bytes(8) + [0x50, dice.one(of: [0x18, 0x10])] + [2, 0, 0, 0, 0, 0]
+        [0x1F, 0x90, 0, dice.one(of: [80, 22])] + dice.bytes(8) + [0x50, dice.one(of: [0x18, 0x10])] + [
+            2, 0, 0, 0, 0, 0,
+        ]
         + dice.bytes(payload)
     let macs: [UInt8] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]
     if isIPv6 {

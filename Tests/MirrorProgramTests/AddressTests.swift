@@ -90,4 +90,60 @@ struct AddressTests {
     func fit(text: String) throws {
         #expect(try #require(IPv4Address(text)).unfitAsRemote == nil)
     }
+
+    @Test(
+        "an IPv6 address is written as RFC 5952 says, whichever of its forms was read",
+        arguments: [
+            ("2001:0DB8:0:0:0:0:0:0001", "2001:db8::1"), ("::", "::"), ("::1", "::1"), ("1::", "1::"),
+            ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"), ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
+            ("2001:0:0:1:0:0:0:1", "2001:0:0:1::1"), ("64:ff9b::192.0.2.33", "64:ff9b::c000:221"),
+            ("::ffff:192.0.2.1", "::ffff:c000:201"), ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"),
+            ("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0"), ("fe80::ABCD", "fe80::abcd"),
+        ])
+    func ipv6(text: String, canonical: String) throws {
+        let address = try #require(IPv6Address(text))
+        #expect(address.description == canonical)
+        #expect(IPv6Address(canonical) == address)
+        #expect(IPv6Address(octets: address.octets) == address)
+        #expect(try encoded([address]) == "[\"\(canonical)\"]")
+        #expect(IPAddress(text) == .v6(address))
+    }
+
+    @Test(
+        "anything else is not an IPv6 address",
+        arguments: [
+            "", ":", ":::", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::", "::1%eth0",
+            "1:2:3:4:5:6:7:8::",
+            "192.0.2.1", "::192.0.2", "::192.0.2.1:1", "1:192.0.2.1::", " ::1", "::1 ", "[::1]", "1:2:3:4:5:6:7:",
+        ])
+    func notIPv6(text: String) {
+        #expect(IPv6Address(text) == nil)
+        #expect(
+            refusal(of: [IPv6Address].self, in: "[\"\(text)\"]")
+                == "'\(text)' is not an IPv6 address such as 2001:db8::9")
+    }
+
+    @Test(
+        "a copy goes to a unicast IPv6 address of another machine only",
+        arguments: [
+            ("::", "is the unspecified address"), ("::1", "is the loopback address"),
+            ("::ffff:192.0.2.1", "is an IPv4-mapped address; write the IPv4 address itself"),
+            ("fe80::1", "is a link-local address"), ("febf::1", "is a link-local address"),
+            ("ff02::1", "is a multicast address"), ("100::1", "is in 100::/64, which is discarded"),
+            ("fec0::1", nil), ("2001:db8::1", nil), ("fd00::1", nil), ("::2", nil), ("100:0:0:1::1", nil),
+        ] as [(String, String?)])
+    func unfitIPv6(text: String, reason: String?) throws {
+        #expect(try #require(IPAddress(text)).unfitAsRemote == reason)
+    }
+
+    @Test("an address of either version has as many octets as its version")
+    func either() throws {
+        #expect(IPAddress(octets: [192, 0, 2, 9])?.description == "192.0.2.9")
+        #expect(
+            IPAddress(octets: [0x20, 1, 0xD, 0xB8] + [UInt8](repeating: 0, count: 12))?.description == "2001:db8::")
+        #expect(IPAddress(octets: [1, 2, 3]) == nil && IPAddress(octets: [UInt8](repeating: 0, count: 17)) == nil)
+        #expect(
+            refusal(of: [IPAddress].self, in: #"["foo"]"#)
+                == "'foo' is not an IP address such as 192.0.2.9 or 2001:db8::9")
+    }
 }

@@ -22,7 +22,7 @@ extension Worker {
     /// - Returns: the number of records, or 1 while one is awaited.
     @inline(__always)
     mutating func takeCaptured(budget: Int) -> Int {
-        let horizon = hs_clock()
+        let horizon = max(hs_clock(), latest)
         toRealTime = realTimeOffset.pointee.load(ordering: .relaxed)
         turnTime = horizon &+ toRealTime
         for index in 0..<ringCount { rings[index].refresh() }

@@ -21,6 +21,8 @@ struct Worker: ~Copyable {
     var emitted = 0
     /// What leads from the clock of the records to ns since 1970, and this turn's time by it.
     var toRealTime: UInt64 = 0
+    /// Records up to this time are taken even where the clock is behind it: those of a file have times of their own.
+    var latest: UInt64 = 0
     var turnTime: UInt64 = 0
     /// Descriptors of the frame at hand.
     let parts: UnsafeMutablePointer<xdp_desc>

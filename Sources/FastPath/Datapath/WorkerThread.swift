@@ -56,6 +56,12 @@ public final class WorkerThread: @unchecked Sendable {
     /// Runs one turn on the calling thread: for tests and benchmarks, with no thread running.
     public func turn() -> Int { workerTurn(worker) }
 
+    /// Runs turns on the calling thread until nothing is left to do, taking records whatever time they have.
+    package func replay() {
+        worker.pointee.latest = .max
+        while turn() > 0 {}
+    }
+
     /// Ends `run` after its turn; ring the bell afterwards.
     public func stop() { stopWord.pointee.store(1, ordering: .releasing) }
 

@@ -1,0 +1,129 @@
+// The rings of the kernel in plain memory, played from the other side: frames are put into a capture ring by whoever has
+// them, and what a worker would hand to an uplink is read from its TX ring. For replay and tests, without privileges;
+// nothing here runs in the loop.
+
+package import CShims
+
+/// An AF_XDP ring in plain memory.
+package final class MemoryRing<Element: BitwiseCopyable> {
+    /// Producer at 0, consumer at 16, flags at 32.
+    package let words: UnsafeMutablePointer<UInt32>
+    package let elements: UnsafeMutablePointer<Element>
+    private let size: UInt32
+
+    /// - Parameter size: a power of two.
+    package init(size: UInt32, filler: Element) {
+        self.size = size
+        words = .allocate(capacity: 48)
+        words.initialize(repeating: 0, count: 48)
+        elements = .allocate(capacity: Int(size))
+        elements.initialize(repeating: filler, count: Int(size))
+    }
+
+    deinit {
+        words.deallocate()
+        elements.deallocate()
+    }
+
+    package var mapping: RingMapping {
+        RingMapping(
+            producer: UnsafeMutableRawPointer(words), consumer: UnsafeMutableRawPointer(words + 16),
+            flags: UnsafeMutableRawPointer(words + 32), elements: UnsafeMutableRawPointer(elements), size: size)
+    }
+
+    /// The kernel's side of a ring that the worker consumes.
+    package func push(_ element: Element) {
+        elements[Int(words[0] & (size - 1))] = element
+        words[0] &+= 1
+    }
+
+    /// The kernel's side of a ring that the worker produces.
+    package func pop() -> Element? {
+        guard words[16] != words[0] else { return nil }
+        defer { words[16] &+= 1 }
+        return elements[Int(words[16] & (size - 1))]
+    }
+}
+
+/// A BPF ring buffer in plain memory, for one record at a time.
+package final class MemoryCaptureRing {
+    private let positions: UnsafeMutablePointer<UInt>
+    private let data: UnsafeMutableRawPointer
+    private static let size = 1 << 18
+
+    package init() {
+        positions = .allocate(capacity: 32)
+        positions.initialize(repeating: 0, count: 32)
+        data = .allocate(byteCount: Self.size, alignment: 8)
+    }
+
+    deinit {
+        positions.deallocate()
+        data.deallocate()
+    }
+
+    package var mapping: CaptureRingMapping {
+        CaptureRingMapping(
+            consumer: UnsafeMutableRawPointer(positions), producer: UnsafeMutableRawPointer(positions + 16),
+            data: UnsafeRawPointer(data), size: UInt(Self.size))
+    }
+
+    /// Puts one record in. Precondition: the worker has taken those before; at most `HS_LONGEST_FRAME` bytes.
+    package func push(_ record: hs_record, _ bytes: [UInt8]) {
+        let length = MemoryLayout<hs_record>.size + bytes.count
+        // The memory is mapped once: what would wrap is preceded by a discarded record up to the end.
+        let left = Self.size - Int(positions[16] & UInt(Self.size - 1))
+        if left < length + 15 {
+            let at = data + (Self.size - left)
+            at.storeBytes(of: 0x4000_0000 | UInt32(left - 8), as: UInt32.self)
+            positions[16] &+= UInt(left)
+        }
+        let at = data + Int(positions[16] & UInt(Self.size - 1))
+        (at + 8).storeBytes(of: record, as: hs_record.self)
+        bytes.withUnsafeBytes {
+            (at + 8 + MemoryLayout<hs_record>.size).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+        }
+        at.storeBytes(of: UInt32(length), as: UInt32.self)
+        positions[16] &+= UInt(length + 15) & ~7
+    }
+}
+
+/// An uplink whose kernel is whoever calls `sent`.
+package final class MemoryUplink {
+    package let transmit: MemoryRing<xdp_desc>
+    package let completion: MemoryRing<UInt64>
+    package let uplink: UnsafeMutablePointer<Uplink>
+
+    /// - Parameters:
+    ///   - number: unique among the sockets of the worker.
+    ///   - size: descriptors, a power of two.
+    package init(number: UInt16, size: UInt32 = 256) {
+        transmit = MemoryRing(size: size, filler: xdp_desc())
+        completion = MemoryRing(size: size, filler: 0)
+        uplink = .allocate(capacity: 1)
+        uplink.initialize(
+            to: Uplink(socket: -1, number: number, transmit: transmit.mapping, completion: completion.mapping))
+    }
+
+    deinit {
+        uplink.deinitialize(count: 1)
+        uplink.deallocate()
+    }
+
+    /// Takes what was sent, as frames, and completes it.
+    ///
+    /// - Parameter area: start of the worker's UMEM.
+    package func sent(_ area: UnsafeMutableRawPointer) -> [[UInt8]] {
+        var frames: [[UInt8]] = []
+        var frame: [UInt8] = []
+        while let part = transmit.pop() {
+            frame += UnsafeRawBufferPointer(start: area + Int(part.addr), count: Int(part.len))
+            completion.push(part.addr)
+            if part.options & HS_XDP_PKT_CONTD == 0 {
+                frames.append(frame)
+                frame = []
+            }
+        }
+        return frames
+    }
+}
