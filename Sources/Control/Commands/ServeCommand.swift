@@ -33,6 +33,17 @@ public struct ServeCommand: AsyncParsableCommand, StagedCommand {
     var tunnelAddresses: [String] = []
 
     @Option(
+        name: .customLong("allow-remote"),
+        help: ArgumentHelp(
+            "Copies are sent to addresses of this prefix, and of others so named, alone.", valueName: "prefix"))
+    var allowRemotes: [String] = []
+
+    @Option(
+        name: .customLong("deny-remote"),
+        help: ArgumentHelp("Copies are never sent to addresses of this prefix.", valueName: "prefix"))
+    var denyRemotes: [String] = []
+
+    @Option(
         help: ArgumentHelp(
             "JSON file with the same settings: \(ServeConfiguration.keys.joined(separator: ", ")).", valueName: "file"))
     var config: String?
@@ -80,6 +91,8 @@ public struct ServeCommand: AsyncParsableCommand, StagedCommand {
         settings.names += names
         identity.apply(to: &settings.identity)
         if !tunnelAddresses.isEmpty { settings.tunnelAddresses = tunnelAddresses }
+        if !allowRemotes.isEmpty { settings.allowRemotes = allowRemotes }
+        if !denyRemotes.isEmpty { settings.denyRemotes = denyRemotes }
         if !settings.stateDirectory.hasPrefix("/") {
             settings.stateDirectory = FileManager.default.currentDirectoryPath + "/" + settings.stateDirectory
         }

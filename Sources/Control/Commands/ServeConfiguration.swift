@@ -1,7 +1,7 @@
 // What `heliostat serve` is told: flags, then the environment, then a JSON file, then defaults.
 // Before: the command line. After: ServeCommand.
 
-import ControlModel
+package import ControlModel
 import Foundation
 
 /// Why `heliostat serve` will not start: one line that names what is wrong.
@@ -13,7 +13,10 @@ package struct ServeError: Error, Hashable, CustomStringConvertible {
 /// The settings of one control process.
 package struct ServeConfiguration: Hashable, Sendable {
     package static let keys =
-        ["state_dir", "listen", "names", "host", "tunnel_addresses", "dataplane", "user"] + ServeIdentitySettings.keys
+        ["state_dir", "listen", "names", "host", "tunnel_addresses", "dataplane", "user"] + remoteKeys
+        + ServeIdentitySettings.keys
+
+    private static let remoteKeys = ["allow_remotes", "deny_remotes"]
 
     package init() {}
 
@@ -27,6 +30,14 @@ package struct ServeConfiguration: Hashable, Sendable {
     package var host = Self.machineName
     /// Underlay addresses of this host.
     package var tunnelAddresses: [String] = []
+    /// Prefixes that copies may be sent to (none: anywhere), and those that they may not.
+    package var allowRemotes: [String] = []
+    package var denyRemotes: [String] = []
+    /// The same, once they are valid.
+    package var remotes: RemoteRules {
+        RemoteRules(
+            allow: allowRemotes.compactMap { AddressPrefix($0) }, deny: denyRemotes.compactMap { AddressPrefix($0) })
+    }
     /// Path of the dataplane's executable; nil: beside this one, or in PATH.
     package var dataplane: String?
     package var startsDataplane = true
@@ -71,6 +82,8 @@ package struct ServeConfiguration: Hashable, Sendable {
         try list("names") { names = $0 }
         try text("host") { host = $0 }
         try list("tunnel_addresses") { tunnelAddresses = $0 }
+        try list("allow_remotes") { allowRemotes = $0 }
+        try list("deny_remotes") { denyRemotes = $0 }
         try text("dataplane") { setDataplane($0) }
         try text("user") { user = $0 }
         for key in ServeIdentitySettings.keys { try text(key) { identity[key] = $0 } }
@@ -89,6 +102,10 @@ package struct ServeConfiguration: Hashable, Sendable {
         }
         try identity.validate()
         if stateDirectory.isEmpty { throw ServeError("--state-dir is empty") }
+        for text in allowRemotes + denyRemotes where AddressPrefix(text) == nil {
+            throw ServeError(
+                "'\(text)' is not a prefix of addresses such as 192.0.2.0/24: --allow-remote, --deny-remote")
+        }
         do throws(Validator.Refusal) {
             _ = try Validator.tunnelAddresses.check(.array(tunnelAddresses.map(JSON.string)))
         } catch { throw ServeError("--tunnel-address: \(error.reason)") }

@@ -61,7 +61,7 @@ package struct ServeProcess: Sendable {
         defer { close(lock) }
         do {
             let store = try SQLiteStore(path: directory.store)
-            let operations = Operations(store: store, hostName: settings.host)
+            let operations = Operations(store: store, hostName: settings.host, remotes: settings.remotes)
             try await operations.registerHost(tunnelAddresses: settings.tunnelAddresses)
             try await serve(operations)
             try store.close()
@@ -177,7 +177,7 @@ package struct ServeProcess: Sendable {
         }
         let reconciler = Reconciler(
             store: operations.store, host: settings.host, dataplane: DataplaneClient(path: directory.dataplaneSocket),
-            telemetry: telemetry, logger: logger)
+            telemetry: telemetry, logger: logger, remotes: settings.remotes)
         services.append(ReconcilerService(reconciler: reconciler))
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)

@@ -44,11 +44,3 @@ extension JSON.Object {
         return result
     }
 }
-
-extension JSON.Object {
-    /// - Parameter members: names are unique.
-    init(_ members: [(String, JSON)]) {
-        self.init()
-        for (name, value) in members { append(name, value) }
-    }
-}
