@@ -45,6 +45,9 @@ package struct Responder: HTTPResponder {
             reply = try await answer(request, url: url, id: id)
         } catch {
             reply = Reply(fault(for: error, id: id), url: url)
+            if reply.status == .methodNotAllowed, let route = Route(path: request.uri.path) {
+                reply.headers[.allow] = route.methods
+            }
         }
         return reply.response(requestID: id, hasBody: request.method != .head)
     }
@@ -68,7 +71,9 @@ package struct Responder: HTTPResponder {
                 "'\(request.head.authority ?? "")' is not a name of this server; use one that it listens on.")
         }
         let caller = try authenticator.authenticate(token: request.headers[.authToken])
-        guard let route = Route(path: request.uri.path) else { throw Fault.notFound }
+        guard let route = Route(path: request.uri.path) else {
+            throw request.uri.path.hasPrefix("/v2.0/") ? Fault.notFound : .versionNotFound
+        }
         let query = Query(request.uri.query ?? "")
         switch route {
         case .collection(let kind):
@@ -77,6 +82,11 @@ package struct Responder: HTTPResponder {
             return try await member(kind, object, request, query, caller, id: id)
         default:
             guard request.method == .get else { throw Fault.methodNotAllowed }
+            if route == .openAPI {
+                var reply = Reply(status: .ok)
+                reply.text = (OpenAPI.text, "application/yaml")
+                return reply
+            }
             return .ok(try await document(route, caller, url: url))
         }
     }
@@ -97,7 +107,7 @@ package struct Responder: HTTPResponder {
         case .statistics:
             try authorize("get_heliostat_statistics", caller)
             return try telemetry.statisticsDocument(names: try await operations.names())
-        case .collection, .member: throw Fault.notFound
+        case .collection, .member, .openAPI: throw Fault.notFound
         }
     }
 
@@ -128,10 +138,12 @@ package struct Responder: HTTPResponder {
         switch request.method {
         case .get: return .ok(try await show(kind.type, object, query, caller))
         case .put:
+            let revision = try Query.revision(ifMatch: request.headers[.ifMatch])
             let body = try Body(update: kind, try await bytes(of: request))
-            return .ok(try await update(kind.type, object, body, caller, id: id))
+            return .ok(try await update(kind.type, object, body, ifRevision: revision, caller, id: id))
         case .delete:
-            try await operations.delete(kind.type, object, by: caller)
+            let revision = try Query.revision(ifMatch: request.headers[.ifMatch])
+            try await operations.delete(kind.type, object, ifRevision: revision, by: caller)
             audit("deleted", kind, object, caller, id)
             return .noContent
         default: throw Fault.methodNotAllowed
@@ -152,7 +164,7 @@ package struct Responder: HTTPResponder {
     private func list<Object: Operable>(
         _ type: Object.Type, _ query: Query, _ caller: Caller, url: String
     ) async throws -> JSON {
-        let view = View<Object>(caller: caller)
+        let view = view(of: type, for: caller)
         let all = try await operations.list(type, for: caller).filter { view.matches($0, query) }
         let page = try Page(of: try view.sorted(all, query), query, url: url)
         let fields = query.values("fields")
@@ -167,7 +179,7 @@ package struct Responder: HTTPResponder {
         _ type: Object.Type, _ id: String, _ query: Query, _ caller: Caller
     ) async throws -> JSON {
         let object = try await operations.show(type, id, for: caller)
-        let body = View<Object>(caller: caller).body(of: object, fields: query.values("fields"))
+        let body = view(of: type, for: caller).body(of: object, fields: query.values("fields"))
         return .object([Object.kind.singular: body])
     }
 
@@ -176,17 +188,23 @@ package struct Responder: HTTPResponder {
     ) async throws -> JSON {
         let objects = try await operations.create(type, body, by: caller)
         for object in objects { audit("created", Object.kind, object.id, caller, id, object.values) }
-        let bodies = objects.map { View<Object>(caller: caller).body(of: $0, fields: []) }
+        let view = view(of: type, for: caller)
+        let bodies = objects.map { view.body(of: $0, fields: []) }
         return body.isBulk
             ? .object([Object.kind.collection: .array(bodies)]) : .object([Object.kind.singular: bodies[0]])
     }
 
     private func update<Object: Operable>(
-        _ type: Object.Type, _ id: String, _ body: Body, _ caller: Caller, id request: String
+        _ type: Object.Type, _ id: String, _ body: Body, ifRevision revision: Int64?, _ caller: Caller,
+        id request: String
     ) async throws -> JSON {
-        let object = try await operations.update(type, id, body, by: caller)
+        let object = try await operations.update(type, id, body, ifRevision: revision, by: caller)
         audit("updated", Object.kind, id, caller, request, object.values)
-        return .object([Object.kind.singular: View<Object>(caller: caller).body(of: object, fields: [])])
+        return .object([Object.kind.singular: view(of: type, for: caller).body(of: object, fields: [])])
+    }
+
+    private func view<Object: Operable>(of type: Object.Type, for caller: Caller) -> View<Object> {
+        View(caller: caller, statistics: Object.kind.hasStatistics ? telemetry.objectStatistics : nil)
     }
 
     /// Who did what to which object.
@@ -203,11 +221,18 @@ package struct Responder: HTTPResponder {
 }
 
 extension Kind {
+    /// Whether its objects have counters.
+    var hasStatistics: Bool { path.first == "taas" }
+
+    var table: AttributeTable { type.table }
+
     /// The type of the kind's objects.
     fileprivate var type: any Operable.Type {
         switch self {
         case .tapService: TapService.self
         case .tapFlow: TapFlow.self
+        case .tapMirror: TapMirror.self
+        case .network: Network.self
         case .port: Port.self
         case .host: Host.self
         }
