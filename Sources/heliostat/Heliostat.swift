@@ -24,12 +24,16 @@ struct Heliostat: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "Intent:",
-                subcommands: [PortCommand.self, ServiceCommand.self, FlowCommand.self, HostCommand.self]),
+                subcommands: [
+                    PortCommand.self, ServiceCommand.self, FlowCommand.self, MirrorCommand.self, HostCommand.self,
+                ]),
             CommandGroup(name: "Access:", subcommands: [UserCommand.self, TokenCommand.self]),
             CommandGroup(name: "Processes:", subcommands: [ServeCommand.self, DemoCommand.self]),
             CommandGroup(
                 name: "Observation:",
-                subcommands: [StatusCommand.self, StatsCommand.self, DoctorCommand.self, DemoCommand.self]),
+                subcommands: [
+                    StatusCommand.self, StatsCommand.self, ExplainCommand.self, DoctorCommand.self, DemoCommand.self,
+                ]),
         ])
 
     @OptionGroup var globals: GlobalOptions

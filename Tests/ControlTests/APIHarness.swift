@@ -16,14 +16,24 @@ final class APIHarness: Sendable {
     let store: SQLiteStore
     let telemetry = Telemetry()
     let responder: Responder
+    private let operations: Operations
 
-    init(authenticator: Authenticator = .administrator, hostNames: HostNames? = nil) async throws {
+    init(
+        authenticator: Authenticator = .administrator, hostNames: HostNames? = nil, remotes: RemoteRules = RemoteRules()
+    ) async throws {
         directory = try TemporaryDirectory()
         store = try SQLiteStore(path: directory.path + "/store.db")
-        let operations = Operations(store: store, hostName: "here")
+        operations = Operations(store: store, hostName: "here", remotes: remotes)
         try await operations.registerHost(tunnelAddresses: ["192.0.2.1"])
         responder = Responder(
             operations: operations, telemetry: telemetry, authenticator: authenticator, hostNames: hostNames,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    /// The same API for others.
+    func responder(_ authenticator: Authenticator) -> Responder {
+        Responder(
+            operations: operations, telemetry: telemetry, authenticator: authenticator, hostNames: nil,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
@@ -42,11 +52,11 @@ final class APIHarness: Sendable {
 
     func send(
         _ method: HTTPRequest.Method, _ path: String, _ body: String = "", headers: HTTPFields = [:],
-        host: String? = "localhost"
+        host: String? = "localhost", responder: Responder? = nil
     ) async throws -> Answer {
         let head = HTTPRequest(method: method, scheme: "http", authority: host, path: path, headerFields: headers)
         let request = Request(head: head, body: RequestBody(buffer: ByteBuffer(string: body)))
-        let response = await responder.respond(to: request)
+        let response = await (responder ?? self.responder).respond(to: request)
         let collector = Collector()
         try await response.body.write(collector)
         return Answer(status: response.status.code, headers: response.headers, text: String(buffer: collector.buffer))

@@ -26,7 +26,7 @@ import Testing
             service == [
                 "id": .string(id), "tenant_id": "admin", "name": "ts1", "description": "", "port_id": .string(port),
                 "status": "DOWN", "status_reason": nil, "tunnel_id": 5001, "encapsulation": "vxlan",
-                "project_id": "admin",
+                "destinations": [], "spread": false, "revision_number": 1, "statistics": nil, "project_id": "admin",
             ])
         let flow = try await api.post(
             "taas/tap_flows",
@@ -39,13 +39,15 @@ import Testing
         #expect(
             flow.object["tap_flow"]?.object?.members.map(\.name) == [
                 "id", "tenant_id", "tap_service_id", "name", "description", "source_port", "direction", "status",
-                "status_reason", "vlan_filter", "project_id",
+                "status_reason", "vlan_filter", "filter", "snaplen", "sampling", "rate_limit", "revision_number",
+                "statistics", "project_id",
             ])
         #expect(try await api.get("taas/tap_services/\(id)").object["tap_service"]?.object == service)
         let updated = try await api.put(
             "taas/tap_services/\(id)", ["tap_service": ["name": "ts1b", "description": "dd"]])
         #expect(updated.status == 200)
         #expect(updated.object["tap_service"]?.object?["name"] == "ts1b")
+        #expect(updated.object["tap_service"]?.object?["revision_number"] == 2)
         #expect(try await api.put("taas/tap_services/\(id)", ["tap_service": [:]]).object == updated.object)
         let deleted = try await api.delete("taas/tap_services/\(id)")
         #expect(deleted.status == 204)
@@ -122,7 +124,6 @@ import Testing
         ),
         (.get, "/v2.0/taas", "404 HTTPNotFound: The resource could not be found."),
         (.get, "/v2.0/taas/foo", "404 HTTPNotFound: The resource could not be found."),
-        (.get, "/v2/taas/tap_services", "404 HTTPNotFound: The resource could not be found."),
         (.get, "/v2.0/taas/tap_flows/a/b", "404 HTTPNotFound: The resource could not be found."),
         (
             .get, "/v2.0/taas/tap_flows?limit=-1",
@@ -179,6 +180,33 @@ import Testing
         }
         for path in ["ports/\(id)", "ports/\(id).json", "ports/\(id)/"] {
             #expect(try await api.get(path).object["port"]?.object?["id"] == .string(id), "\(path)")
+        }
+    }
+
+    @Test func otherSpellings() async throws {
+        let api = try await APIHarness()
+        let port = try await api.makePort()
+        let id = try await api.make("taas/tap_services", "tap_service", ["port_id": .string(port)])
+        for path in ["taas/tap-services", "tap_services", "tap-services", "taas/tap_services"] {
+            #expect(try await api.get(path).object["tap_services"]?.array?.count == 1, "\(path)")
+            #expect(try await api.get("\(path)/\(id)").status == 200, "\(path)")
+        }
+        #expect(try await api.get("taas/ports").status == 404)
+        #expect(try await api.get("hosts").status == 404)
+        let other = try await api.send(.get, "/v2/taas/tap_services")
+        #expect(other.status == 404)
+        #expect(other.json == ["code": 404, "title": "Not Found", "description": nil])
+    }
+
+    @Test func refusedMethodsNameTheOthers() async throws {
+        let api = try await APIHarness()
+        for (path, methods) in [
+            ("/v2.0/ports", "GET, POST, PUT, DELETE"), ("/v2.0/ports/x", "GET, PUT, DELETE"),
+            ("/v2.0/extensions", "GET"),
+        ] {
+            let answer = try await api.send(.patch, path)
+            #expect(answer.status == 405)
+            #expect(answer.headers[.allow] == methods)
         }
     }
 
@@ -285,7 +313,7 @@ import Testing
             try await api.get("extensions").object["extensions"]?.array?.contains { $0.object?["alias"] == "taas" }
                 == true)
         #expect(try await api.get("extensions/taas").object["extension"]?.object?["name"] == "Neutron Tap as a Service")
-        #expect(try await api.get("extensions/tap-mirror").status == 404)
+        #expect(try await api.get("extensions/nope").status == 404)
         #expect(try await api.send(.post, "/v2.0/extensions").status == 405)
     }
 

@@ -22,7 +22,7 @@ import Testing
         #expect(
             values == [
                 "tenant_id": "demo", "name": "", "description": "", "port_id": .string(Self.port), "tunnel_id": nil,
-                "encapsulation": "vxlan",
+                "encapsulation": "vxlan", "destinations": [], "spread": false,
             ])
     }
 
@@ -47,13 +47,29 @@ import Testing
             ),
             (["port_id": "P", "tenant_id": "a", "project_id": "b"], "'project_id' and 'tenant_id' do not match"),
             (
-                ["port_id": "P", "tunnel_id": 16_777_216],
-                "Invalid input for tunnel_id. Reason: '16777216' is too large - must be no larger than '16777215'."
+                ["port_id": "P", "tunnel_id": 4_294_967_296],
+                "Invalid input for tunnel_id. Reason: '4294967296' is too large - must be no larger than '4294967295'."
             ),
             (["port_id": "P", "tunnel_id": "x"], "Invalid input for tunnel_id. Reason: 'x' is not an integer."),
             (
-                ["port_id": "P", "encapsulation": "gre"],
-                "Invalid input for encapsulation. Reason: gre is not in valid_values."
+                ["port_id": "P", "encapsulation": "erspan1"],
+                "Invalid input for encapsulation. Reason: erspan1 is not in valid_values."
+            ),
+            (
+                ["port_id": "P", "destinations": [["udp_port": 1]]],
+                "Invalid input for destinations. Reason: 'remote_ip' is missing."
+            ),
+            (
+                ["port_id": "P", "destinations": [["remote_ip": "192.0.2.9", "port": 1]]],
+                "Invalid input for destinations. Reason: Unexpected keys supplied: port."
+            ),
+            (
+                ["port_id": "P", "destinations": [["remote_ip": "192.0.2.9", "udp_port": 0]]],
+                "Invalid input for destinations. Reason: udp_port: '0' is too small - must be at least '1'."
+            ),
+            (
+                ["port_id": "P", "destinations": [["remote_ip": "192.0.2.9"], ["remote_ip": "192.0.2.9"]]],
+                "Invalid input for destinations. Reason: {'remote_ip': '192.0.2.9', 'encapsulation': None, 'tunnel_id': None, 'udp_port': None} is there twice."
             ),
         ] as [(JSON.Object, String)])
     func refusesTapService(_ body: JSON.Object, _ text: String) {
@@ -71,10 +87,23 @@ import Testing
             (["vlan_filter": ""], "Invalid input for vlan_filter. Reason: '' is not a valid input."),
             (["vlan_filter": 5], "Invalid input for vlan_filter. Reason: '5' is not a valid input."),
             (["vlan_filter": [1, 2]], "Invalid input for vlan_filter. Reason: '[1, 2]' is not a valid input."),
+            (["filter": ""], "Invalid input for filter. Reason: '' filters nothing; leave filter out, or null."),
+            (["snaplen": 13], "Invalid input for snaplen. Reason: '13' is too small - must be at least '14'."),
+            (["snaplen": "x"], "Invalid input for snaplen. Reason: 'x' is not an integer."),
+            (["sampling": ["per": "flow"]], "Invalid input for sampling. Reason: 'one_in' is missing."),
             (
-                ["vlan_filter": "1,2-5"],
-                "Invalid input for vlan_filter. Reason: '1,2-5' would filter by VLAN, which is not offered yet; leave vlan_filter out or null."
+                ["sampling": ["one_in": 0]],
+                "Invalid input for sampling. Reason: one_in: '0' is too small - must be at least '1'."
             ),
+            (
+                ["sampling": ["one_in": 2, "per": "byte"]],
+                "Invalid input for sampling. Reason: per: byte is not in valid_values."
+            ),
+            (
+                ["rate_limit": [:]],
+                "Invalid input for rate_limit. Reason: neither bits_per_second nor frames_per_second is set."
+            ),
+            (["rate_limit": 5], "Invalid input for rate_limit. Reason: '5' is not a dictionary."),
         ] as [(JSON.Object, String)])
     func refusesTapFlow(_ changes: JSON.Object, _ text: String) {
         var body: JSON.Object = [

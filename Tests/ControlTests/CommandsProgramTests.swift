@@ -37,8 +37,8 @@ import Testing
             "GET /v2.0/ports": [Answer(200, #"{"ports":[{"id":"p1","name":"ids"}]}"#)],
         ]) { api in
             let table = """
-                NAME  ID                                    PORT  VNI       STATUS  REASON
-                ids   c6435d6f-0a0e-4c4b-9d0a-3a1a5a3b9a01  ids   15728641  ACTIVE  -
+                NAME  ID                                    PORT  ENCAPSULATION  TUNNEL ID  STATUS  REASON
+                ids   c6435d6f-0a0e-4c4b-9d0a-3a1a5a3b9a01  ids   vxlan          15728641   ACTIVE  -
 
                 """
             for arguments in [
@@ -235,7 +235,9 @@ import Testing
         ["service", "create", "x"], ["service", "create", "x", "--port", "a", "--to", "192.0.2.9"],
         ["service", "create", "x", "--to", "192.0.2.9", "--vni", "16777216"], ["flow", "create", "x"],
         ["flow", "create", "x", "--port", "p", "--service", "s", "--direction", "up"], ["port", "lsit"],
-        ["--api", "foo", "status"],
+        ["--api", "foo", "status"], ["mirror", "create", "x", "--port", "p", "--to", "192.0.2.9"],
+        ["service", "create", "x", "--to", "192.0.2.9", "--encapsulation", "erspan2", "--vni", "1024"],
+        ["flow", "update", "x", "--per", "flow"], ["flow", "update", "x", "--bit-rate", "10X"],
     ])
     func commandLineThatMakesNoSenseEndsWith64(_ arguments: [String]) async throws {
         let run = try await ProgramRun.heliostat(arguments)
@@ -243,11 +245,34 @@ import Testing
         #expect(run.output == "")
     }
 
+    @Test func actionsAreChangedAndTakenAway() async throws {
+        let id = "c6435d6f-0a0e-4c4b-9d0a-3a1a5a3b9a02"
+        let path = "/v2.0/taas/tap_flows/\(id)"
+        let answer = Answer(200, #"{"tap_flow":{"id":"\#(id)","name":"http"}}"#)
+        try await ScriptedAPI.serving(["GET \(path)": [answer], "PUT \(path)": [answer]]) { api in
+            for (options, body) in [
+                (
+                    ["--filter", "tcp port 80", "--snaplen", "256", "--one-in", "10", "--per", "flow"],
+                    #"{"filter": "tcp port 80", "snaplen": 256, "sampling": {"one_in": 10, "per": "flow"}}"#
+                ),
+                (["--bit-rate", "100M"], #"{"rate_limit": {"bits_per_second": 100000000}}"#),
+                (
+                    ["--filter", "", "--snaplen", "0", "--one-in", "1", "--frame-rate", "0"],
+                    #"{"filter": null, "snaplen": null, "sampling": null, "rate_limit": null}"#
+                ),
+            ] {
+                let run = try await ProgramRun.heliostat(["flow", "update", id, "--state-dir", api.state] + options)
+                #expect(run.status == 0, "\(run.errors)")
+                #expect(api.requests.last == #"PUT \#(path) {"tap_flow": \#(body)}"#)
+            }
+        }
+    }
+
     @Test func versionAndHelpEndWith0() async throws {
         let version = try await ProgramRun.heliostat(["--version"])
         #expect(version.status == 0)
         #expect(version.output.split(separator: ".").count == 3)
-        for command in ["port", "service", "flow", "host"] {
+        for command in ["port", "service", "flow", "mirror", "host"] {
             for verb in ["create", "list", "show", "update", "delete"] {
                 let help = try await ProgramRun.heliostat([command, verb, "--help"])
                 #expect(help.status == 0)

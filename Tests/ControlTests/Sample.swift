@@ -38,6 +38,16 @@ enum Sample {
         ])
     }
 
+    static func mirror(
+        _ id: String, port: String, _ directions: JSON.Object, type: String = "gre", remote: String = "192.0.2.50"
+    ) -> TapMirror {
+        try! TapMirror([
+            "id": .string(id), "tenant_id": "admin", "name": "", "description": "", "port_id": .string(port),
+            "directions": .object(directions), "remote_ip": .string(remote), "mirror_type": .string(type),
+            "status": "DOWN",
+        ])
+    }
+
     static let hosts = [
         Host(id: "h1", name: "here", tunnelAddresses: [.init("192.0.2.1")!], isHeliostat: true),
         Host(id: "h2", name: "ids", tunnelAddresses: [.init("192.0.2.9")!], isHeliostat: false),
@@ -46,12 +56,15 @@ enum Sample {
         Host(id: "h5", name: "mirror", tunnelAddresses: [.init("192.0.2.1")!], isHeliostat: false),
     ]
 
-    static func snapshot(ports: [Port] = [], services: [TapService] = [], flows: [TapFlow] = []) -> Snapshot {
+    static func snapshot(
+        ports: [Port] = [], services: [TapService] = [], flows: [TapFlow] = [], mirrors: [TapMirror] = []
+    ) -> Snapshot {
         var snapshot = Snapshot(revision: 7)
         snapshot.hosts = hosts.map { Versioned($0, revision: 1) }
         snapshot.ports = ports.map { Versioned($0, revision: 2) }
         snapshot.tapServices = services.map { Versioned($0, revision: 3) }
         snapshot.tapFlows = flows.map { Versioned($0, revision: 4) }
+        snapshot.tapMirrors = mirrors.map { Versioned($0, revision: 5) }
         return snapshot
     }
 }

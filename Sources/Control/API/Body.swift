@@ -22,6 +22,7 @@ package struct Body: Hashable, Sendable {
             isBulk = false
             return
         }
+        if kind == .tapMirror { throw .bulkNotSupported }
         guard let items = list.array else { throw .objectInvalid(kind.collection) }
         if items.isEmpty { throw .resourcesRequired }
         if items.count > Self.mostObjects { throw .tooManyObjects(items.count, limit: Self.mostObjects) }

@@ -16,6 +16,18 @@ extension Host: Operable {
         return try Host(values)
     }
 
+    /// A collector's addresses are remote ones; our own are what they are.
+    func check(
+        after before: Host?, by caller: Caller, _ operations: Operations, _ transaction: inout Transaction
+    ) async throws {
+        if isHeliostat { return }
+        for address in tunnelAddresses where before?.tunnelAddresses.contains(address) != true {
+            if let reason = operations.remotes.refusal(of: address, []) {
+                throw Fault.invalid("tunnel_addresses", reason)
+            }
+        }
+    }
+
     func delete(_ operations: Operations, _ transaction: inout Transaction) async throws {
         if name == operations.hostName { throw Fault.hostInUse(name, "is this host, on which Heliostat runs.") }
         let ports = try await transaction.list(Port.self).filter { $0.hostName == name }

@@ -3,10 +3,13 @@
 
 import ControlIdentity
 import ControlModel
+import ControlTelemetry
 
 /// The view that one caller has of the objects of one kind.
 struct View<Object: Resource> {
     let caller: Caller
+    /// Counters, of kinds that have them.
+    var statistics: ObjectStatistics?
 
     func shows(_ attribute: String, of object: Object) -> Bool {
         Policy.shows(attribute, of: Object.kind, to: caller, project: object.projectID)
@@ -18,6 +21,9 @@ struct View<Object: Resource> {
         let asked = Set(fields.map { $0 == "project_id" ? "tenant_id" : $0 })
         for member in object.values.members where asked.isEmpty || asked.contains(member.name) {
             if shows(member.name, of: object) { result.append(member.name, member.value) }
+        }
+        if let statistics, asked.isEmpty || asked.contains("statistics") {
+            result.append("statistics", statistics.document(of: object.id))
         }
         if let project = result["tenant_id"] { result.append("project_id", project) }
         return .object(result)

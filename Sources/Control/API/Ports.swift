@@ -9,6 +9,12 @@ extension Port: Operable {
         _ values: JSON.Object, id: String, by caller: Caller, _ operations: Operations, _ transaction: inout Transaction
     ) async throws -> Port {
         var values = values
+        let networkID = try values.text("network_id")
+        if !networkID.isEmpty {
+            guard let network = try await transaction.get(Network.self, networkID),
+                caller.isAdministrator || caller.projectID == network.projectID || network.isShared
+            else { throw Fault.networkNotFound(networkID) }
+        }
         values["id"] = .string(id)
         values["status"] = .string(Status.down.rawValue)
         if values["mac_address"] == .null { values["mac_address"] = .string(randomMAC()) }
@@ -20,6 +26,10 @@ extension Port: Operable {
         return try Port(values)
     }
 
+    func check(
+        after before: Port?, by caller: Caller, _ operations: Operations, _ transaction: inout Transaction
+    ) async throws {}
+
     /// Everything that names the port goes with it, at once.
     func delete(_ operations: Operations, _ transaction: inout Transaction) async throws {
         let services = try await transaction.list(TapService.self).filter { $0.portID == id }
@@ -29,6 +39,9 @@ extension Port: Operable {
             transaction.delete(flow.key)
         }
         for service in services { service.remove(&transaction) }
+        for mirror in try await transaction.list(TapMirror.self) where mirror.portID == id {
+            mirror.remove(&transaction)
+        }
         transaction.delete(key)
     }
 

@@ -22,6 +22,17 @@ package struct Query: Hashable, Sendable {
         }
     }
 
+    /// `If-Match: revision_number=N`, without which every revision is the right one.
+    ///
+    /// - Throws: `Fault.ifMatch` for any other condition: one that is not understood is not met.
+    package static func revision(ifMatch header: String?) throws(Fault) -> Int64? {
+        guard let header else { return nil }
+        guard header.hasPrefix("revision_number="), let revision = Int64(header.dropFirst(16)) else {
+            throw .ifMatch(header)
+        }
+        return revision
+    }
+
     package func values(_ name: String) -> [String] { parameters.filter { $0.name == name }.map(\.value) }
 
     /// `limit`: nil for no limit.

@@ -10,6 +10,8 @@ struct Reply {
     var status: HTTPResponse.Status
     var body: JSON?
     var headers: HTTPFields = [:]
+    /// A body that is no JSON, and its type.
+    var text: (content: String, type: String)?
 
     static func ok(_ body: JSON) -> Reply { Reply(status: .ok, body: body) }
     static func created(_ body: JSON) -> Reply { Reply(status: .created, body: body) }
@@ -23,6 +25,8 @@ struct Reply {
         if fault == .unauthorized {
             body = ["error": ["code": 401, "title": "Unauthorized", "message": .string(fault.message)]]
             headers[.wwwAuthenticate] = "Keystone uri=\"\(url)\""
+        } else if fault == .versionNotFound {
+            body = ["code": 404, "title": "Not Found", "description": nil]
         } else {
             body = [
                 "NeutronError": ["type": .string(fault.type), "message": .string(fault.message), "detail": ""]
@@ -39,6 +43,11 @@ struct Reply {
     func response(requestID: String, hasBody: Bool) -> Response {
         var headers = headers
         headers[.requestID] = requestID
+        if let text {
+            headers[.contentType] = text.type
+            return Response(
+                status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: text.content)))
+        }
         guard let body else { return Response(status: status, headers: headers) }
         headers[.contentType] = "application/json"
         return Response(

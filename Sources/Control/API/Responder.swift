@@ -51,6 +51,9 @@ package struct Responder: HTTPResponder {
             reply = try await answer(request, from: peer, url: url, id: id)
         } catch {
             reply = Reply(fault(for: error, id: id), url: authenticator.keystone?.settings.url ?? url)
+            if reply.status == .methodNotAllowed, let route = Route(path: request.uri.path) {
+                reply.headers[.allow] = route.methods
+            }
         }
         return reply.response(requestID: id, hasBody: request.method != .head)
     }
@@ -83,7 +86,9 @@ package struct Responder: HTTPResponder {
         if route == .versions, request.method == .get { return .ok(Documents.versions(url)) }
         let caller = try await authenticator.authenticate(
             token: request.headers[.authToken], method: request.method.rawValue, path: request.uri.path)
-        guard let route else { throw Fault.notFound }
+        guard let route else {
+            throw request.uri.path.hasPrefix("/v2.0/") ? Fault.notFound : .versionNotFound
+        }
         let asked = Asked(caller: caller, peer: peer, id: id)
         switch route {
         case .collection(let kind):
@@ -92,6 +97,11 @@ package struct Responder: HTTPResponder {
             return try await member(kind, object, request, query, asked)
         default:
             guard request.method == .get else { throw Fault.methodNotAllowed }
+            if route == .openAPI {
+                var reply = Reply(status: .ok)
+                reply.text = (OpenAPI.text, "application/yaml")
+                return reply
+            }
             return .ok(try await document(route, caller, url: url))
         }
     }
@@ -143,7 +153,7 @@ package struct Responder: HTTPResponder {
         case .statistics:
             try authorize("get_heliostat_statistics", caller)
             return try telemetry.statisticsDocument(names: try await operations.names())
-        case .versions, .collection, .member: throw Fault.notFound
+        case .versions, .collection, .member, .openAPI: throw Fault.notFound
         }
     }
 
@@ -174,11 +184,13 @@ package struct Responder: HTTPResponder {
         switch request.method {
         case .get: return .ok(try await show(kind.type, object, query, asked.caller))
         case .put:
+            let revision = try Query.revision(ifMatch: request.headers[.ifMatch])
             let body = try Body(update: kind, try await bytes(of: request))
-            return .ok(try await update(kind.type, object, body, asked))
+            return .ok(try await update(kind.type, object, body, ifRevision: revision, asked))
         case .delete:
+            let revision = try Query.revision(ifMatch: request.headers[.ifMatch])
             let taps = await operations.taps(deletedWith: kind, object)
-            try await operations.delete(kind.type, object, by: asked.caller)
+            try await operations.delete(kind.type, object, ifRevision: revision, by: asked.caller)
             for tap in taps { audit.record("deleted", tap, by: asked.caller, asked.peer, request: asked.id) }
             return .noContent
         default: throw Fault.methodNotAllowed
@@ -199,7 +211,7 @@ package struct Responder: HTTPResponder {
     private func list<Object: Operable>(
         _ type: Object.Type, _ query: Query, _ caller: Caller, url: String
     ) async throws -> JSON {
-        let view = View<Object>(caller: caller)
+        let view = view(of: type, for: caller)
         let all = try await operations.list(type, for: caller).filter { view.matches($0, query) }
         let page = try Page(of: try view.sorted(all, query), query, url: url)
         let fields = query.values("fields")
@@ -214,7 +226,7 @@ package struct Responder: HTTPResponder {
         _ type: Object.Type, _ id: String, _ query: Query, _ caller: Caller
     ) async throws -> JSON {
         let object = try await operations.show(type, id, for: caller)
-        let body = View<Object>(caller: caller).body(of: object, fields: query.values("fields"))
+        let body = view(of: type, for: caller).body(of: object, fields: query.values("fields"))
         return .object([Object.kind.singular: body])
     }
 
@@ -223,17 +235,22 @@ package struct Responder: HTTPResponder {
     ) async throws -> JSON {
         let objects = try await operations.create(type, body, by: asked.caller)
         for object in objects { await record("created", object, asked) }
-        let bodies = objects.map { View<Object>(caller: asked.caller).body(of: $0, fields: []) }
+        let view = view(of: type, for: asked.caller)
+        let bodies = objects.map { view.body(of: $0, fields: []) }
         return body.isBulk
             ? .object([Object.kind.collection: .array(bodies)]) : .object([Object.kind.singular: bodies[0]])
     }
 
     private func update<Object: Operable>(
-        _ type: Object.Type, _ id: String, _ body: Body, _ asked: Asked
+        _ type: Object.Type, _ id: String, _ body: Body, ifRevision revision: Int64?, _ asked: Asked
     ) async throws -> JSON {
-        let object = try await operations.update(type, id, body, by: asked.caller)
+        let object = try await operations.update(type, id, body, ifRevision: revision, by: asked.caller)
         await record("changed", object, asked)
-        return .object([Object.kind.singular: View<Object>(caller: asked.caller).body(of: object, fields: [])])
+        return .object([Object.kind.singular: view(of: type, for: asked.caller).body(of: object, fields: [])])
+    }
+
+    private func view<Object: Operable>(of type: Object.Type, for caller: Caller) -> View<Object> {
+        View(caller: caller, statistics: Object.kind.hasStatistics ? telemetry.objectStatistics : nil)
     }
 
     private func record<Object: Operable>(_ verb: String, _ object: Object, _ asked: Asked) async {
@@ -243,11 +260,18 @@ package struct Responder: HTTPResponder {
 }
 
 extension Kind {
+    /// Whether its objects have counters.
+    var hasStatistics: Bool { path.first == "taas" }
+
+    var table: AttributeTable { type.table }
+
     /// The type of the kind's objects.
     fileprivate var type: any Operable.Type {
         switch self {
         case .tapService: TapService.self
         case .tapFlow: TapFlow.self
+        case .tapMirror: TapMirror.self
+        case .network: Network.self
         case .port: Port.self
         case .host: Host.self
         }

@@ -9,6 +9,8 @@ package enum Route: Hashable, Sendable {
     case versions
     /// `/v2.0`
     case resources
+    /// `/openapi.yaml`
+    case openAPI
     case extensions
     case `extension`(String)
     case collection(Kind)
@@ -24,6 +26,10 @@ package enum Route: Hashable, Sendable {
             self = .versions
             return
         }
+        if parts == ["openapi.yaml"] {
+            self = .openAPI
+            return
+        }
         if parts.removeFirst() != "v2.0" { return nil }
         switch parts {
         case []: self = .resources
@@ -35,16 +41,34 @@ package enum Route: Hashable, Sendable {
                 self = .extension(parts[1])
                 return
             }
-            for kind in Kind.allCases where parts.starts(with: kind.path) {
-                let rest = parts.dropFirst(kind.path.count)
-                switch rest.count {
-                case 0: self = .collection(kind)
-                case 1: self = .member(kind, rest.first!)
-                default: return nil
-                }
-                return
+            guard let (kind, rest) = Self.kind(parts) else { return nil }
+            switch rest.count {
+            case 0: self = .collection(kind)
+            case 1: self = .member(kind, rest.first!)
+            default: return nil
             }
-            return nil
+        }
+    }
+
+    /// The kind whose path begins the parts, and what follows. As in upstream, `tap-services` is `tap_services`, and
+    /// `taas` may be left out.
+    private static func kind(_ parts: [String]) -> (Kind, ArraySlice<String>)? {
+        let names = parts.map { $0.hasPrefix("tap-") ? $0.replacing("-", with: "_", maxReplacements: 1) : $0 }
+        for kind in Kind.allCases {
+            for path in [kind.path, kind.path.first == "taas" ? [kind.collection] : kind.path]
+            where names.prefix(path.count) == path[...] {
+                return (kind, parts.dropFirst(path.count))
+            }
+        }
+        return nil
+    }
+
+    /// Methods that the place answers with anything but 405.
+    var methods: String {
+        switch self {
+        case .collection: "GET, POST, PUT, DELETE"
+        case .member: "GET, PUT, DELETE"
+        default: "GET"
         }
     }
 }
@@ -53,8 +77,8 @@ extension Kind {
     /// The collection's path below `/v2.0`.
     package var path: [String] {
         switch self {
-        case .tapService, .tapFlow: ["taas", collection]
-        case .port: [collection]
+        case .tapService, .tapFlow, .tapMirror: ["taas", collection]
+        case .network, .port: [collection]
         case .host: ["heliostat", collection]
         }
     }

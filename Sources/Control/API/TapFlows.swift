@@ -21,6 +21,12 @@ extension TapFlow: Operable {
         return try TapFlow(values)
     }
 
+    func check(
+        after before: TapFlow?, by caller: Caller, _ operations: Operations, _ transaction: inout Transaction
+    ) async throws {
+        if actions.filter != before?.actions.filter { try actions.checkFilter() }
+    }
+
     /// What the dataplane may run is marked, and goes when the dataplane has let it go; the rest goes at once.
     func delete(_ operations: Operations, _ transaction: inout Transaction) async throws {
         if status == .active {

@@ -3,6 +3,7 @@
 import ControlIdentity
 import ControlModel
 import ControlStore
+import MirrorProgram
 
 extension TapService: Operable {
     static func make(
@@ -13,25 +14,47 @@ extension TapService: Operable {
         _ = try await operations.port(try values.text("port_id"), of: project, for: caller, &transaction)
         values["id"] = .string(id)
         values["status"] = .string(Status.down.rawValue)
+        let encapsulation = try values.word("encapsulation", MirrorProgram.Encapsulation.self)
+        if let wanted = values["tunnel_id"]?.integer { try encapsulation.require(wanted, in: "tunnel_id") }
         values["tunnel_id"] = .integer(
-            try await claim(values["tunnel_id"]?.integer, owner: id, operations.store, &transaction))
+            try await claim(
+                values["tunnel_id"]?.integer, for: encapsulation, owner: id, operations.store, &transaction))
         return try TapService(values)
+    }
+
+    func check(
+        after before: TapService?, by caller: Caller, _ operations: Operations, _ transaction: inout Transaction
+    ) async throws {
+        try encapsulation.require(tunnelID, in: "tunnel_id")
+        for destination in destinations {
+            try (destination.encapsulation ?? encapsulation).require(
+                destination.tunnelID ?? tunnelID, in: "destinations")
+            if before?.destinations.contains(destination) == true { continue }
+            // Like the service's own, a tunnel id is never a member's choice.
+            let rule = "create_tap_service:tunnel_id"
+            if destination.tunnelID != nil, !Policy.allows(rule, caller, project: projectID) {
+                throw Fault.notAuthorized("rule:\(rule)")
+            }
+            try await operations.allow(destination.remoteIP, in: "destinations", &transaction)
+        }
     }
 
     /// The tunnel id that was asked for, or one of the pool that nobody has.
     private static func claim(
-        _ wanted: Int64?, owner: String, _ store: any Store, _ transaction: inout Transaction
+        _ wanted: Int64?, for encapsulation: MirrorProgram.Encapsulation, owner: String, _ store: any Store,
+        _ transaction: inout Transaction
     ) async throws -> Int64 {
         if let wanted {
             if try await transaction.claim(tunnelIDKey(wanted), owner: owner) { return wanted }
             throw Fault.tunnelIDInUse(wanted)
         }
+        let pool = tunnelIDPool(of: encapsulation)
         for _ in 0..<16 {
-            let candidate = Int64.random(in: tunnelIDPool)
+            let candidate = Int64.random(in: pool)
             if try await transaction.claim(tunnelIDKey(candidate), owner: owner) { return candidate }
         }
         let taken = Set(try await store.list([tunnelIDKey(0).kind]).rows.map(\.key.id))
-        for candidate in tunnelIDPool where !taken.contains(String(candidate)) {
+        for candidate in pool where !taken.contains(String(candidate)) {
             if try await transaction.claim(tunnelIDKey(candidate), owner: owner) { return candidate }
         }
         throw Fault.tunnelIDsExhausted
@@ -59,5 +82,14 @@ extension TapService: Operable {
     func remove(_ transaction: inout Transaction) {
         transaction.delete(key)
         transaction.delete(tunnelIDKey)
+    }
+}
+
+extension MirrorProgram.Encapsulation {
+    /// Refuses a tunnel id that does not fit into the header.
+    fileprivate func require(_ tunnelID: Int64, in attribute: String) throws(Fault) {
+        if !(0...Int64(largestTunnelID)).contains(tunnelID) {
+            throw .invalid(attribute, "'\(tunnelID)' is not \(tunnelIDName), 0 to \(largestTunnelID)")
+        }
     }
 }

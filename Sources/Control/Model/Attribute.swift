@@ -9,6 +9,8 @@ package struct Attribute: Sendable {
         case optional(JSON)
         /// The server's to set: refused in a POST.
         case server
+        /// The server's to set, and shown; as in upstream, a request that names it is told that there is no such one.
+        case shown
     }
 
     package let name: String
@@ -33,13 +35,24 @@ package struct Attribute: Sendable {
         self.isAdministratorsToRead = isAdministratorsToRead
     }
 
+    /// Whether a request may name it at all.
+    fileprivate var isAccepted: Bool { if case .shown = presence { false } else { true } }
+
+    /// Whether a POST that sends `value` asks for no more than one that leaves the attribute out.
+    package func isDefault(_ value: JSON) -> Bool { if case .optional(value) = presence { true } else { false } }
+
     /// An attribute that only the server sets.
-    package static func server(_ name: String, isAdministratorsToRead: Bool = false) -> Attribute {
-        Attribute(name, .string, .server, isAdministratorsToRead: isAdministratorsToRead)
+    ///
+    /// - Parameter shown: what answers have there; text if nothing is said.
+    package static func server(
+        _ name: String, _ shown: Validator = .string, isAdministratorsToRead: Bool = false
+    ) -> Attribute {
+        Attribute(name, shown, .server, isAdministratorsToRead: isAdministratorsToRead)
     }
 
     /// `tenant_id`; `project_id` is its other name, in requests and in answers.
     package static let project = Attribute("tenant_id", .string(atMost: 255), .required)
+    package static let revision = Attribute.server("revision_number", .range(1...Int64.max))
 }
 
 /// The attributes of one resource in the order in which answers list them.
@@ -70,7 +83,7 @@ package struct AttributeTable: Sendable {
         var result = JSON.Object()
         for attribute in attributes {
             switch (attribute.presence, body[attribute.name]) {
-            case (.server, nil): break
+            case (.server, nil), (.shown, _): break
             case (.server, _?): throw .notInPOST(attribute.name)
             case (.required, nil): throw .required(attribute.name)
             case (.optional(let value), nil), (_, let value?): result.append(attribute.name, value)
@@ -108,7 +121,9 @@ package struct AttributeTable: Sendable {
     }
 
     private func refuseUnknown(_ body: JSON.Object) throws(Fault) {
-        let unknown = body.members.map(\.name).filter { name in !attributes.contains { $0.name == name } }
+        let unknown = body.members.map(\.name).filter { name in
+            !attributes.contains { $0.name == name && $0.isAccepted }
+        }
         if !unknown.isEmpty { throw .unrecognized(unknown) }
     }
 

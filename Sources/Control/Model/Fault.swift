@@ -20,6 +20,7 @@ package struct Fault: Error, Hashable, Sendable {
     // The request as a whole.
     package static let bodyRequired = badRequest("Resource body required")
     package static let bodyInvalid = badRequest("Body contains invalid data")
+    package static let bulkNotSupported = badRequest("Bulk operation not supported")
     package static let resourcesRequired = badRequest("Resources required")
     package static let malformedBody = Fault(
         400, "MalformedRequestBody", "Malformed request body: Cannot understand JSON.")
@@ -39,6 +40,8 @@ package struct Fault: Error, Hashable, Sendable {
             415, "HTTPUnsupportedMediaType",
             "A body of type '\(type)' is not taken; send JSON, with Content-Type: application/json.")
     }
+    /// A path under another version of the API; shown in the shape of Neutron's root and not in Neutron's own.
+    package static let versionNotFound = Fault(404, "Not Found", "")
     /// Shown in Keystone's shape and not in Neutron's.
     package static let unauthorized = Fault(
         401, "Unauthorized", "The request you have made requires authentication.")
@@ -72,6 +75,25 @@ package struct Fault: Error, Hashable, Sendable {
     // Objects.
     package static func portNotFound(_ id: String) -> Fault {
         Fault(404, "PortNotFound", "Port \(id) could not be found.")
+    }
+    package static func networkNotFound(_ id: String) -> Fault {
+        Fault(404, "NetworkNotFound", "Network \(id) could not be found.")
+    }
+    package static func networkInUse(_ id: String) -> Fault {
+        Fault(
+            409, "NetworkInUse",
+            "Unable to complete operation on network \(id). There are one or more ports still in use on the network.")
+    }
+    package static func tunnelConflict(_ id: String) -> Fault {
+        Fault(409, "TapMirrorTunnelConflict", "Tap Mirror with tunnel_id \(id) already exists")
+    }
+    package static func revisionConstraint(_ expected: Int64, current: Int64) -> Fault {
+        Fault(
+            412, "RevisionNumberConstraintFailed",
+            "Constrained to \(expected), but current revision is \(current)")
+    }
+    package static func ifMatch(_ text: String) -> Fault {
+        Fault(400, "BadRequest", "Bad If-Match request: '\(text)' is not revision_number=N.")
     }
     package static let portNotOfTenant = Fault(
         403, "PortDoesNotBelongToTenant", "The specified port does not belong to the tenant")

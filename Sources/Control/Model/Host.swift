@@ -11,14 +11,16 @@ package struct Host: Resource {
     package var tunnelAddresses: [IPAddress]
     /// Heliostat runs there; a host without it is a bare collector.
     package var isHeliostat: Bool
+    package var revisionNumber: Int64
 
     package var projectID: String { "" }
 
-    package init(id: String, name: String, tunnelAddresses: [IPAddress], isHeliostat: Bool) {
+    package init(id: String, name: String, tunnelAddresses: [IPAddress], isHeliostat: Bool, revisionNumber: Int64 = 1) {
         self.id = id
         self.name = name
         self.tunnelAddresses = tunnelAddresses
         self.isHeliostat = isHeliostat
+        self.revisionNumber = revisionNumber
     }
 
     package static let kind = Kind.host
@@ -27,6 +29,7 @@ package struct Host: Resource {
         Attribute("name", .hostName, .required),
         Attribute("tunnel_addresses", .tunnelAddresses, .optional([]), isUpdatable: true),
         Attribute("heliostat", .boolean, .optional(false)),
+        .revision,
     ])
 
     package init(_ values: JSON.Object) throws(JSONError) {
@@ -34,24 +37,27 @@ package struct Host: Resource {
         name = try values.text("name")
         tunnelAddresses = (values["tunnel_addresses"]?.array ?? []).compactMap { $0.string.flatMap { IPAddress($0) } }
         isHeliostat = try values.flag("heliostat")
+        revisionNumber = values.revisionNumber
     }
 
     package var values: JSON.Object {
         [
             "id": .string(id), "name": .string(name),
             "tunnel_addresses": .array(tunnelAddresses.map { .string($0.description) }),
-            "heliostat": .bool(isHeliostat),
+            "heliostat": .bool(isHeliostat), "revision_number": .integer(revisionNumber),
         ]
     }
 }
 
 extension Validator {
-    /// A list of unicast IPv4 addresses of other machines.
-    package static let tunnelAddresses = Validator { value throws(Refusal) in
+    /// A list of unicast addresses, of either IP version.
+    package static let tunnelAddresses = Validator(
+        ["type": "array", "items": .object(ipAddress.schema)], shown: ["type": "array", "items": ["type": "string"]]
+    ) { value throws(Refusal) in
         guard let values = value.array else { throw Refusal("'\(value.pythonText)' is not a list") }
         for value in values {
             guard let address = value.string.flatMap({ IPAddress($0) }) else {
-                throw Refusal("'\(value.pythonText)' is not a valid IPv4 address")
+                throw Refusal("'\(value.pythonText)' is not a valid IP address")
             }
             if let reason = address.unfitAsRemote { throw Refusal("\(address) \(reason); name a unicast address") }
         }

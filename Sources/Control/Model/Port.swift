@@ -8,6 +8,9 @@ package struct Port: Resource {
     package var id: String
     package var projectID: String
     package var name: String
+    package var description: String
+    /// Empty while the port is on no network.
+    package var networkID: String
     package var macAddress: String
     package var isAdministrativelyUp: Bool
     package var status: Status
@@ -15,6 +18,18 @@ package struct Port: Resource {
     /// Name of the host that has the port; empty while unbound.
     package var hostName: String
     package var profile: Profile
+    package var vnicType: String
+    package var deviceID: String
+    package var deviceOwner: String
+    package var createdAt: String
+    package var updatedAt: String
+    package var revisionNumber: Int64
+
+    /// What upstream takes as `binding:vnic_type`; here it is kept and shown, and the profile says what is captured.
+    package static let vnicTypes = [
+        "normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic", "vdpa",
+        "accelerator-direct", "accelerator-direct-physical", "remote-managed",
+    ]
 
     /// `binding:profile`: which interface of its host the port is, and how it is captured there.
     package struct Profile: Hashable, Sendable {
@@ -39,17 +54,29 @@ package struct Port: Resource {
     package static let table = AttributeTable([
         .server("id"),
         Attribute("name", .string(atMost: 255), .optional(""), isUpdatable: true),
+        Attribute("network_id", .uuid, .optional("")),
         .project,
         Attribute("mac_address", .mac.orNone, .optional(.null)),
         Attribute("admin_state_up", .boolean, .optional(true), isUpdatable: true),
-        .server("status"),
-        .server("status_reason", isAdministratorsToRead: true),
+        .server("status", .status),
+        .server("status_reason", .string.orNone, isAdministratorsToRead: true),
         Attribute(
             "binding:host_id", .string(atMost: 255).orNone, .optional(.null), isUpdatable: true,
             isAdministratorsToWrite: true, isAdministratorsToRead: true),
         Attribute(
             "binding:profile", .bindingProfile, .optional([:]), isUpdatable: true, isAdministratorsToWrite: true,
             isAdministratorsToRead: true),
+        Attribute("binding:vnic_type", .values(vnicTypes), .optional("normal"), isUpdatable: true),
+        Attribute("device_id", .string(atMost: 255), .optional(""), isUpdatable: true),
+        Attribute("device_owner", .string(atMost: 255), .optional(""), isUpdatable: true),
+        Attribute("fixed_ips", .emptyList, .optional([]), isUpdatable: true),
+        Attribute("security_groups", .emptyList, .optional([]), isUpdatable: true),
+        Attribute("port_security_enabled", .off, .optional(false), isUpdatable: true),
+        Attribute("description", .string(atMost: 255), .optional(""), isUpdatable: true),
+        .server("tags", .emptyList),
+        .server("created_at"),
+        .server("updated_at"),
+        .revision,
     ])
 
     package init(_ values: JSON.Object) throws(JSONError) {
@@ -62,14 +89,29 @@ package struct Port: Resource {
         statusReason = values["status_reason"]?.string
         hostName = values["binding:host_id"]?.string ?? ""
         profile = try Profile(values["binding:profile"]?.object ?? [:])
+        // Rows of earlier versions have no more than what is above.
+        networkID = values["network_id"]?.string ?? ""
+        description = values["description"]?.string ?? ""
+        vnicType = values["binding:vnic_type"]?.string ?? "normal"
+        deviceID = values["device_id"]?.string ?? ""
+        deviceOwner = values["device_owner"]?.string ?? ""
+        createdAt = values["created_at"]?.string ?? ""
+        updatedAt = values["updated_at"]?.string ?? ""
+        revisionNumber = values.revisionNumber
     }
 
     package var values: JSON.Object {
         [
-            "id": .string(id), "name": .string(name), "tenant_id": .string(projectID),
-            "mac_address": .string(macAddress), "admin_state_up": .bool(isAdministrativelyUp),
+            "id": .string(id), "name": .string(name), "network_id": .string(networkID),
+            "tenant_id": .string(projectID), "mac_address": .string(macAddress),
+            "admin_state_up": .bool(isAdministrativelyUp),
             "status": .string(status.rawValue), "status_reason": .optional(statusReason),
             "binding:host_id": .string(hostName), "binding:profile": .object(profile.values),
+            "binding:vnic_type": .string(vnicType), "device_id": .string(deviceID),
+            "device_owner": .string(deviceOwner), "fixed_ips": [], "security_groups": [],
+            "port_security_enabled": false, "description": .string(description), "tags": [],
+            "created_at": .string(createdAt), "updated_at": .string(updatedAt),
+            "revision_number": .integer(revisionNumber),
         ]
     }
 }
@@ -94,29 +136,36 @@ extension Port.Profile {
 }
 
 extension Validator {
+    /// What can only be off: there is nothing here that would do it.
+    package static let off = Validator(["type": "boolean", "const": false]) { value throws(Refusal) in
+        if try boolean.check(value) == false { return false }
+        throw Refusal("'\(value.pythonText)' is not offered; send false, or leave it out")
+    }
+
     /// `binding:profile`: an object with `interface` and, if wanted, `capture`, `side` and `mac`; null for none.
-    package static let bindingProfile = Validator { value throws(Refusal) in
-        guard let profile = value == .null ? [:] : value.object else {
+    package static let bindingProfile = Validator(
+        profile.schema, shown: profile.shown
+    ) { value throws(Refusal) in
+        guard let sent = value == .null ? [:] : value.object else {
             throw Refusal("'\(value.pythonText)' is not a dictionary")
         }
-        let known: [(String, Validator)] = [
-            ("interface", .interfaceName), ("capture", .values(MirrorProgram.CaptureMode.allCases.map(\.rawValue))),
-            ("side", .values(MirrorProgram.Side.allCases.map(\.rawValue))), ("mac", .mac),
-        ]
-        let unknown = profile.members.map(\.name).filter { name in !known.contains { $0.0 == name } }
-        if !unknown.isEmpty { throw Refusal("Unexpected keys supplied: \(unknown.joined(separator: ", "))") }
         var result = JSON.Object()
-        for (name, validator) in known {
-            guard let value = profile[name] else { continue }
-            do throws(Refusal) {
-                result.append(name, try validator.check(value))
-            } catch { throw Refusal("\(name): \(error.reason)") }
+        for member in try profile.check(.object(sent)).object!.members where member.value != .null {
+            result.append(member.name, member.value)
         }
         return .object(result)
     }
 
+    private static let profile = object([
+        ("interface", .interfaceName.orNone, .null),
+        ("capture", .values(MirrorProgram.CaptureMode.allCases.map(\.rawValue)).orNone, .null),
+        ("side", .values(MirrorProgram.Side.allCases.map(\.rawValue)).orNone, .null), ("mac", .mac.orNone, .null),
+    ])
+
     /// What Linux takes as the name of an interface, and is not one of our own.
-    package static let interfaceName = Validator { value throws(Refusal) in
+    package static let interfaceName = Validator(
+        ["type": "string", "pattern": "^[a-g][a-z0-9]{0,14}$"], shown: ["type": "string"]
+    ) { value throws(Refusal) in
         guard let name = value.string else { throw Refusal("'\(value.pythonText)' is not a valid string") }
         do throws(ProgramError) {
             try MirrorProgram(ports: [.init(id: "binding:profile", interface: name)]).validate()

@@ -1,9 +1,11 @@
-// What the four kinds of intent have in common: a table of attributes, and one JSON form for the store and the API.
+// What the kinds of intent have in common: a table of attributes, and one JSON form for the store and the API.
 
 /// The kinds of objects that the API serves and the store keeps.
 package enum Kind: String, Hashable, Sendable, CaseIterable {
     case tapService = "tap_service"
     case tapFlow = "tap_flow"
+    case tapMirror = "tap_mirror"
+    case network
     case port
     case host
 
@@ -17,6 +19,8 @@ package enum Kind: String, Hashable, Sendable, CaseIterable {
         switch self {
         case .tapService: Fault(404, "TapServiceNotFound", "Tap Service  \(id) does not exist")
         case .tapFlow: Fault(404, "TapFlowNotFound", "Tap Flow  \(id) does not exist")
+        case .tapMirror: Fault(404, "TapMirrorNotFound", "Tap Mirror \(id) does not exist")
+        case .network: .networkNotFound(id)
         case .port: .portNotFound(id)
         case .host: Fault(404, "HostNotFound", "Host \(id) could not be found.")
         }
@@ -31,6 +35,8 @@ package protocol Resource: Hashable, Sendable {
     var id: String { get }
     /// The project that owns it; empty for what belongs to nobody (hosts).
     var projectID: String { get }
+    /// 1 when it is made, one more with every change that a client makes; a status that changes is none.
+    var revisionNumber: Int64 { get }
 
     /// Reads what `values` wrote, or what `AttributeTable.create` gave, with `id` and the server's attributes added.
     ///
@@ -63,6 +69,9 @@ extension JSON.Object {
         }
         return value
     }
+
+    /// `revision_number`; 1 in rows that were written before there was one.
+    package var revisionNumber: Int64 { self["revision_number"]?.integer ?? 1 }
 
     package func flag(_ name: String) throws(JSONError) -> Bool {
         guard let value = self[name]?.bool else { throw JSONError(description: "attribute '\(name)' is not a boolean") }

@@ -11,3 +11,7 @@ package enum Status: String, Hashable, Sendable, CaseIterable {
     /// Deleted by the user; the dataplane has not acknowledged its removal.
     case pendingDelete = "PENDING_DELETE"
 }
+
+extension Validator {
+    package static let status = Validator.values(Status.allCases.map(\.rawValue))
+}

@@ -16,20 +16,25 @@ package struct TapFlow: Resource {
     package var direction: MirrorProgram.Direction
     package var status: Status
     package var statusReason: String?
+    /// As it was sent; whether it can be carried out is DesiredState's to say.
+    package var vlanFilter: String?
+    package var actions: TapActions
+    package var revisionNumber: Int64
 
     package static let kind = Kind.tapFlow
-    package static let table = AttributeTable([
-        .server("id"),
-        .project,
-        Attribute("tap_service_id", .uuid, .required),
-        Attribute("name", .string, .optional(""), isUpdatable: true),
-        Attribute("description", .string, .optional(""), isUpdatable: true),
-        Attribute("source_port", .uuid, .required),
-        Attribute("direction", .values(["IN", "OUT", "BOTH"]), .required),
-        .server("status"),
-        .server("status_reason"),
-        Attribute("vlan_filter", .vlanFilter, .optional(.null)),
-    ])
+    package static let table = AttributeTable(
+        [
+            .server("id"),
+            .project,
+            Attribute("tap_service_id", .uuid, .required),
+            Attribute("name", .string, .optional(""), isUpdatable: true),
+            Attribute("description", .string, .optional(""), isUpdatable: true),
+            Attribute("source_port", .uuid, .required),
+            Attribute("direction", .values(["IN", "OUT", "BOTH"]), .required),
+            .server("status", .status),
+            .server("status_reason", .string.orNone),
+            Attribute("vlan_filter", .vlanFilter, .optional(.null)),
+        ] + TapActions.attributes + [.revision])
 
     package init(_ values: JSON.Object) throws(JSONError) {
         id = try values.text("id")
@@ -41,14 +46,20 @@ package struct TapFlow: Resource {
         direction = try values.word("direction", MirrorProgram.Direction.self)
         status = try values.word("status", Status.self)
         statusReason = values["status_reason"]?.string
+        vlanFilter = values["vlan_filter"]?.string
+        actions = try TapActions(values)
+        revisionNumber = values.revisionNumber
     }
 
     package var values: JSON.Object {
-        [
+        var values: JSON.Object = [
             "id": .string(id), "tenant_id": .string(projectID), "tap_service_id": .string(tapServiceID),
             "name": .string(name), "description": .string(description), "source_port": .string(sourcePortID),
             "direction": .string(direction.rawValue), "status": .string(status.rawValue),
-            "status_reason": .optional(statusReason), "vlan_filter": .null,
+            "status_reason": .optional(statusReason), "vlan_filter": .optional(vlanFilter),
         ]
+        actions.write(to: &values)
+        values.append("revision_number", .integer(revisionNumber))
+        return values
     }
 }

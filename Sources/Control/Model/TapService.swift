@@ -1,9 +1,9 @@
 // A tap service: the destination of copies. Made by POST /v2.0/taas/tap_services, named by tap flows,
-// carried out as a destination of the MirrorProgram.
+// carried out as a destination of the MirrorProgram, or as several.
 
 package import MirrorProgram
 
-/// Where copies go: a port, and the tunnel that leads to it.
+/// Where copies go: a port, and the tunnel that leads to it; or remote addresses in its place.
 package struct TapService: Resource {
     package var id: String
     package var projectID: String
@@ -13,12 +13,24 @@ package struct TapService: Resource {
     package var portID: String
     package var status: Status
     package var statusReason: String?
-    /// The VNI, unique in the deployment: 0 ... 0xFF_FFFF.
+    /// Unique in the deployment: 0 ... `encapsulation.largestTunnelID`.
     package var tunnelID: Int64
     package var encapsulation: MirrorProgram.Encapsulation
+    /// Where copies go instead of the port; empty: to the port.
+    package var destinations: [RemoteDestination]
+    /// Each flow of frames goes to one of `destinations`, and not to all of them.
+    package var isSpread: Bool
+    package var revisionNumber: Int64
 
-    /// VNIs that are given to services which do not ask for one: the highest sixteenth, far from what people choose.
+    /// Tunnel ids that are given to services which do not ask for one: the highest sixteenth of all VNIs, far from what
+    /// people choose, or of all session ids.
     package static let tunnelIDPool: ClosedRange<Int64> = 0xF0_0000...0xFF_FFFF
+
+    /// The part of the pool that an encapsulation can carry.
+    package static func tunnelIDPool(of encapsulation: MirrorProgram.Encapsulation) -> ClosedRange<Int64> {
+        let largest = Int64(encapsulation.largestTunnelID)
+        return largest >= tunnelIDPool.upperBound ? tunnelIDPool : largest / 16 * 15 + 1...largest
+    }
 
     package static let kind = Kind.tapService
     package static let table = AttributeTable([
@@ -27,13 +39,14 @@ package struct TapService: Resource {
         Attribute("name", .name, .optional(""), isUpdatable: true),
         Attribute("description", .string, .optional(""), isUpdatable: true),
         Attribute("port_id", .uuid, .required),
-        .server("status"),
-        .server("status_reason"),
+        .server("status", .status),
+        .server("status_reason", .string.orNone),
         Attribute(
-            "tunnel_id", .range(0...Int64(MirrorProgram.Encapsulation.vxlan.largestTunnelID)).orNone, .optional(.null),
-            isAdministratorsToWrite: true),
-        Attribute(
-            "encapsulation", .values(MirrorProgram.Encapsulation.allCases.map(\.rawValue)), .optional("vxlan")),
+            "tunnel_id", .range(0...Int64(UInt32.max)).orNone, .optional(.null), isAdministratorsToWrite: true),
+        Attribute("encapsulation", .encapsulation, .optional("vxlan"), isUpdatable: true),
+        Attribute("destinations", .remoteDestinations, .optional([]), isUpdatable: true),
+        Attribute("spread", .boolean, .optional(false), isUpdatable: true),
+        .revision,
     ])
 
     package init(_ values: JSON.Object) throws(JSONError) {
@@ -46,6 +59,12 @@ package struct TapService: Resource {
         statusReason = values["status_reason"]?.string
         tunnelID = try values.integer("tunnel_id")
         encapsulation = try values.word("encapsulation", MirrorProgram.Encapsulation.self)
+        destinations = []
+        for value in values["destinations"]?.array ?? [] {
+            destinations.append(try RemoteDestination(value.object ?? [:]))
+        }
+        isSpread = values["spread"]?.bool ?? false
+        revisionNumber = values.revisionNumber
     }
 
     package var values: JSON.Object {
@@ -54,6 +73,15 @@ package struct TapService: Resource {
             "description": .string(description), "port_id": .string(portID), "status": .string(status.rawValue),
             "status_reason": .optional(statusReason), "tunnel_id": .integer(tunnelID),
             "encapsulation": .string(encapsulation.rawValue),
+            "destinations": .array(destinations.map { .object($0.values) }), "spread": .bool(isSpread),
+            "revision_number": .integer(revisionNumber),
         ]
+    }
+
+    /// The tunnel to one of `destinations`: what it leaves open is the service's.
+    package func tunnel(to destination: RemoteDestination) -> MirrorProgram.Tunnel {
+        MirrorProgram.Tunnel(
+            remote: destination.remoteIP, encapsulation: destination.encapsulation ?? encapsulation,
+            tunnelID: UInt32(clamping: destination.tunnelID ?? tunnelID), udpPort: destination.udpPort)
     }
 }

@@ -1,5 +1,5 @@
 // From intents to the program that carries them out: pure, from scratch every time. What cannot be carried out is left
-// out with its reason and keeps nothing else from running.
+// out with its reason and keeps nothing else from running. DesiredTaps.swift has the second half, flows and mirrors.
 // Before: a snapshot of the store. After: Outcome (statuses) and Reconciler (application).
 
 package import ControlModel
@@ -7,7 +7,9 @@ package import ControlStore
 package import MirrorProgram
 
 /// What one host should run, and why the rest of the intents is not in it.
-package struct DesiredState: Hashable, Sendable {
+///
+/// The taps and destinations of an object have its id, or its id and a part behind a `/` where there are several.
+package struct DesiredState: Sendable {
     /// Why an intent is not in the program.
     package struct Verdict: Hashable, Sendable {
         package var status: Status
@@ -19,13 +21,19 @@ package struct DesiredState: Hashable, Sendable {
 
     /// Always valid; its generation is 0 until it is applied.
     package private(set) var program = MirrorProgram()
-    /// By id of the tap service or tap flow.
+    /// By id of the tap service, tap flow or tap mirror.
     package private(set) var verdicts: [String: Verdict] = [:]
 
-    private let hostName: String
+    let hostName: String
+    let remotes: RemoteRules
+    let filters: FilterCode
     private let hosts: [String: Host]
-    private let ports: [String: Port]
-    private var services: [String: TapService] = [:]
+    let ports: [String: Port]
+    private(set) var services: [String: TapService] = [:]
+    /// By id of the tap service: the destinations that its taps name.
+    private(set) var destinationsOfService: [String: [MirrorProgram.Destination]] = [:]
+    /// By id of a destination that is spread: its members.
+    private var membersOfSpread: [String: [MirrorProgram.Destination]] = [:]
     /// Interface to the port that is captured there.
     private var owners: [String: String] = [:]
     /// Interface to the interfaces of this host that get its copies.
@@ -37,24 +45,52 @@ package struct DesiredState: Hashable, Sendable {
     /// - Parameters:
     ///   - snapshot: all intents.
     ///   - host: name of the host that the program is for.
-    package init(_ snapshot: Snapshot, host: String) {
+    ///   - remotes: the operator's rules for addresses, as they are now.
+    ///   - filters: compiles packet filters.
+    package init(
+        _ snapshot: Snapshot, host: String, remotes: RemoteRules = RemoteRules(), filters: FilterCode = FilterCode()
+    ) {
         hostName = host
+        self.remotes = remotes
+        self.filters = filters
         hosts = Dictionary(snapshot.hosts.map { ($0.object.name, $0.object) }) { first, _ in first }
         ports = Dictionary(uniqueKeysWithValues: snapshot.ports.map { ($0.object.id, $0.object) })
         for service in snapshot.tapServices.map(\.object) where service.status != .pendingDelete {
             services[service.id] = service
-            switch target(of: service) {
-            case .success(let target): add(MirrorProgram.Destination(id: service.id, target: target))
-            case .failure(let verdict): verdicts[service.id] = verdict
-            }
+            do throws(Verdict) {
+                try add(destinations(of: service), of: service)
+            } catch { verdicts[service.id] = error }
         }
-        let destinations = Dictionary(uniqueKeysWithValues: program.destinations.map { ($0.id, $0) })
         for flow in snapshot.tapFlows.map(\.object) where flow.status != .pendingDelete {
-            if let verdict = place(flow, destinations) { verdicts[flow.id] = verdict }
+            do throws(Verdict) { try place(flow) } catch { verdicts[flow.id] = error }
+        }
+        for mirror in snapshot.tapMirrors.map(\.object) where mirror.status != .pendingDelete {
+            do throws(Verdict) { try place(mirror) } catch { verdicts[mirror.id] = error }
         }
     }
 
     // MARK: Destinations
+
+    /// The tunnels to the service's remote addresses, or the one way to its port.
+    private func destinations(of service: TapService) throws(Verdict) -> [MirrorProgram.Destination] {
+        if service.destinations.isEmpty {
+            return [MirrorProgram.Destination(id: service.id, target: try target(of: service).get())]
+        }
+        var destinations: [MirrorProgram.Destination] = []
+        for remote in service.destinations {
+            try allow(remote.remoteIP)
+            let tunnel = service.tunnel(to: remote)
+            let name = "\(tunnel.remote)/\(tunnel.encapsulation.rawValue)/\(tunnel.tunnelID)/\(tunnel.udpPort)"
+            let destination = MirrorProgram.Destination(id: "\(service.id)/\(name)", target: .tunnel(tunnel))
+            if !destinations.contains(destination) { destinations.append(destination) }
+        }
+        return destinations
+    }
+
+    /// Refuses an address that copies may not be sent to (any more).
+    func allow(_ address: IPAddress) throws(Verdict) {
+        if let reason = remotes.refusal(of: address, Array(hosts.values)) { throw .error(reason) }
+    }
 
     private func target(of service: TapService) -> Result<MirrorProgram.Destination.Target, Verdict> {
         guard let port = ports[service.portID] else { return .failure(.error("its port \(service.portID) is gone")) }
@@ -76,15 +112,12 @@ package struct DesiredState: Hashable, Sendable {
         guard let remote = host.tunnelAddresses.first else {
             return .failure(.error("host '\(host.name)' has no tunnel address; set its tunnel_addresses"))
         }
-        if let own = hosts.values.first(where: { $0.isHeliostat && $0.tunnelAddresses.contains(remote) }) {
-            return .failure(
-                .error("\(remote) is the address of Heliostat host '\(own.name)': copies would come back to it"))
-        }
+        if let reason = remotes.refusal(of: remote, Array(hosts.values)) { return .failure(.error(reason)) }
         return .success(
             .tunnel(.init(remote: remote, encapsulation: service.encapsulation, tunnelID: UInt32(service.tunnelID))))
     }
 
-    private func interface(of port: Port) -> Result<String, Verdict> {
+    func interface(of port: Port) -> Result<String, Verdict> {
         guard let interface = port.profile.interface else {
             return .failure(.down("port \(port.label) has no interface; set it in its binding:profile"))
         }
@@ -92,88 +125,72 @@ package struct DesiredState: Hashable, Sendable {
         return .success(interface)
     }
 
-    private mutating func add(_ destination: MirrorProgram.Destination) {
-        if program.destinations.count >= MirrorProgram.destinationsPerProgram {
-            let limit = MirrorProgram.destinationsPerProgram
-            verdicts[destination.id] = .error("this host has \(limit) tap services already, which is the limit")
-            return
+    /// Puts the destinations of a service into the program, and with `spread` the one that stands for them.
+    private mutating func add(_ members: [MirrorProgram.Destination], of service: TapService) throws(Verdict) {
+        let isSpread = service.isSpread && !service.destinations.isEmpty
+        let whole = MirrorProgram.Destination(id: service.id, target: .spread(members.map(\.id)))
+        try append(isSpread ? members + [whole] : members, "tap services")
+        destinationsOfService[service.id] = isSpread ? [whole] : members
+        if isSpread { membersOfSpread[service.id] = members }
+    }
+
+    private mutating func append(_ destinations: [MirrorProgram.Destination], _ kind: String) throws(Verdict) {
+        let limit = MirrorProgram.destinationsPerProgram
+        if program.destinations.count + destinations.count > limit {
+            throw .error("this host has \(program.destinations.count) \(kind) already, and \(limit) is the limit")
         }
         do throws(ProgramError) {
-            try MirrorProgram(destinations: [destination]).validate()
-            program.destinations.append(destination)
-        } catch {
-            verdicts[destination.id] = .error(error.description)
-        }
+            try MirrorProgram(destinations: destinations).validate()
+        } catch { throw .error(error.description) }
+        program.destinations.append(contentsOf: destinations)
     }
 
     // MARK: Taps
 
-    /// Puts a flow into the program, or says why not.
-    private mutating func place(
-        _ flow: TapFlow, _ destinations: [String: MirrorProgram.Destination]
-    ) -> Verdict? {
-        guard let service = services[flow.tapServiceID] else { return .down("its tap service is being deleted") }
-        guard let source = ports[flow.sourcePortID] else { return .error("its port \(flow.sourcePortID) is gone") }
-        if source.hostName.isEmpty {
-            return .down("port \(source.label) is not bound to a host; set its binding:host_id")
-        }
-        if source.hostName != hostName {
-            return .down("port \(source.label) is on host '\(source.hostName)', which this process does not serve")
-        }
-        if let verdict = verdicts[service.id] {
-            return Verdict(status: verdict.status, reason: "tap service \(service.label): \(verdict.reason)")
-        }
-        guard let destination = destinations[service.id] else { return .error("its tap service is gone") }
-        switch interface(of: source) {
-        case .failure(let verdict): return verdict
-        case .success(let interface):
-            let port = MirrorProgram.Port(
-                id: source.id, interface: interface, mac: source.profile.mac, capture: source.profile.capture ?? .tap,
-                side: source.profile.side ?? .auto)
-            let tap = MirrorProgram.Tap(
-                id: flow.id, port: port.id, direction: flow.direction, destinations: [destination.id])
-            return add(tap, of: port, to: destination)
-        }
-    }
-
-    private mutating func add(
-        _ tap: MirrorProgram.Tap, of port: MirrorProgram.Port, to destination: MirrorProgram.Destination
-    ) -> Verdict? {
+    /// Puts taps of one port into the program, all or none.
+    ///
+    /// - Parameters:
+    ///   - destinations: what the taps name; with `isNew`, they are put into the program too.
+    mutating func add(
+        _ taps: [MirrorProgram.Tap], of port: MirrorProgram.Port, to destinations: [MirrorProgram.Destination],
+        isNew: Bool = false
+    ) throws(Verdict) {
+        let members = destinations.flatMap { membersOfSpread[$0.id] ?? [$0] }
+        let spreads = destinations.filter { membersOfSpread[$0.id] != nil }
         do throws(ProgramError) {
-            try MirrorProgram(ports: [port], destinations: [destination], taps: [tap]).validate()
-        } catch { return .error(error.description) }
+            try MirrorProgram(ports: [port], destinations: members + spreads, taps: taps).validate()
+        } catch { throw .error(error.description) }
         if let owner = owners[port.interface], owner != port.id {
-            return .error("interface '\(port.interface)' is tapped already, as port \(owner); tap it by that port")
+            throw .error("interface '\(port.interface)' is tapped already, as port \(owner); tap it by that port")
         }
-        if let verdict = excess(of: port, to: destination) { return verdict }
-        if case .interface(let name) = destination.target {
-            if reaches(name, port.interface) {
-                let path = "copies of '\(port.interface)' to '\(name)'"
-                return .error("\(path) would come back to it through other tap flows: that is a loop")
-            }
-            deliveries[port.interface, default: []].insert(name)
+        try fit(taps.count, of: port, to: members)
+        let interfaces = members.compactMap { if case .interface(let name) = $0.target { name } else { nil } }
+        for name in interfaces where reaches(name, port.interface) {
+            let path = "copies of '\(port.interface)' to '\(name)'"
+            throw .error("\(path) would come back to it through other tap flows: that is a loop")
         }
+        if isNew { try append(destinations, "tunnels") }
+        deliveries[port.interface, default: []].formUnion(interfaces)
         if owners.updateValue(port.id, forKey: port.interface) == nil { program.ports.append(port) }
-        tapsOfPort[port.id, default: 0] += 1
-        destinationsOfPort[port.id, default: []].insert(destination.id)
-        program.taps.append(tap)
-        return nil
+        tapsOfPort[port.id, default: 0] += taps.count
+        destinationsOfPort[port.id, default: []].formUnion(members.map(\.id))
+        program.taps.append(contentsOf: taps)
     }
 
-    /// What a program cannot hold more of than it has, if one more tap of `port` to `destination` needs it.
-    private func excess(of port: MirrorProgram.Port, to destination: MirrorProgram.Destination) -> Verdict? {
+    /// Refuses what a program cannot hold more of than it has.
+    private func fit(
+        _ count: Int, of port: MirrorProgram.Port, to members: [MirrorProgram.Destination]
+    ) throws(Verdict) {
         if owners[port.interface] == nil, program.ports.count >= MirrorProgram.portsPerProgram {
-            return .error("this host has \(MirrorProgram.portsPerProgram) tapped ports already, which is the limit")
+            throw .error("this host has \(MirrorProgram.portsPerProgram) tapped ports already, which is the limit")
         }
-        if tapsOfPort[port.id, default: 0] >= MirrorProgram.tapsPerPort {
-            return .error("port \(port.id) has \(MirrorProgram.tapsPerPort) tap flows already, which is the limit")
+        if tapsOfPort[port.id, default: 0] + count > MirrorProgram.tapsPerPort {
+            throw .error("port \(port.id) has \(MirrorProgram.tapsPerPort) taps already, which is the limit")
         }
-        let reached = destinationsOfPort[port.id, default: []]
-        if reached.count >= MirrorProgram.destinationsPerPort, !reached.contains(destination.id) {
-            let limit = MirrorProgram.destinationsPerPort
-            return .error("port \(port.id) is mirrored to \(limit) tap services already, which is the limit")
+        let limit = MirrorProgram.destinationsPerPort
+        if destinationsOfPort[port.id, default: []].union(members.map(\.id)).count > limit {
+            throw .error("port \(port.id) is mirrored to \(limit) destinations already, which is the limit")
         }
-        return nil
     }
 
     /// Whether copies of interface `from` are delivered, over any number of taps, to interface `to`.

@@ -22,6 +22,7 @@ package struct Outcome: Hashable, Sendable {
     package private(set) var ports: [Versioned<Port>] = []
     package private(set) var tapServices: [Versioned<TapService>] = []
     package private(set) var tapFlows: [Versioned<TapFlow>] = []
+    package private(set) var tapMirrors: [Versioned<TapMirror>] = []
     package private(set) var removedServices: [Versioned<TapService>] = []
     package private(set) var removedFlows: [Versioned<TapFlow>] = []
 
@@ -33,7 +34,7 @@ package struct Outcome: Hashable, Sendable {
         _ snapshot: Snapshot, _ desired: DesiredState, _ acknowledgement: Acknowledgement, host: String,
         interfaces: Set<String>
     ) {
-        let dataplane = Answers(acknowledgement)
+        let dataplane = Answers(acknowledgement, desired.program)
         let collectors = Set(snapshot.hosts.map(\.object).filter { !$0.isHeliostat }.map(\.name))
         for port in snapshot.ports {
             let state =
@@ -67,6 +68,12 @@ package struct Outcome: Hashable, Sendable {
                 if object != flow.object { tapFlows.append(Versioned(object, revision: flow.revision)) }
             }
         }
+        for mirror in snapshot.tapMirrors {
+            var object = mirror.object
+            guard let state = dataplane.state(of: object, desired.verdicts[object.id]) else { continue }
+            (object.status, object.statusReason) = state
+            if object != mirror.object { tapMirrors.append(Versioned(object, revision: mirror.revision)) }
+        }
     }
 
     /// The new statuses, each row from the revision at which it was seen.
@@ -79,6 +86,7 @@ package struct Outcome: Hashable, Sendable {
         ports.forEach(put)
         tapServices.forEach(put)
         tapFlows.forEach(put)
+        tapMirrors.forEach(put)
         return commit
     }
 
@@ -117,65 +125,5 @@ package struct Outcome: Hashable, Sendable {
         if !interfaces.contains(interface) { return (.down, "interface '\(interface)' is not on host '\(host)'") }
         if let captured = dataplane.ports[port.id], captured.state == .down { return (.down, captured.reason) }
         return (.active, nil)
-    }
-}
-
-/// A dataplane's answer by id.
-private struct Answers {
-    let acknowledgement: Acknowledgement
-    var ports: [String: PortStatus] = [:]
-    var destinations: [String: DestinationStatus] = [:]
-    var taps: [String: TapStatus] = [:]
-
-    init(_ acknowledgement: Acknowledgement) {
-        self.acknowledgement = acknowledgement
-        switch acknowledgement {
-        case .unknown, .silent: break
-        case .running(let status), .refused(_, let status):
-            ports = Dictionary(status.ports.map { ($0.id, $0) }) { first, _ in first }
-            destinations = Dictionary(status.destinations.map { ($0.id, $0) }) { first, _ in first }
-            taps = Dictionary(status.taps.map { ($0.id, $0) }) { first, _ in first }
-        }
-    }
-
-    private var isAnswer: Bool {
-        switch acknowledgement {
-        case .running, .refused: true
-        case .unknown, .silent: false
-        }
-    }
-
-    func hasLetGo(destination id: String) -> Bool { isAnswer && destinations[id] == nil }
-
-    func hasLetGo(tap id: String) -> Bool { isAnswer && taps[id] == nil }
-
-    /// The state of what is in the desired program but not in the answer.
-    private var missing: (status: Status, reason: String?)? {
-        switch acknowledgement {
-        case .unknown, .running: nil
-        case .silent(let reason): (.down, "the dataplane does not answer: \(reason)")
-        case .refused(let reason, _): (.error, "the dataplane refused the program: \(reason)")
-        }
-    }
-
-    func state(of service: TapService, _ verdict: DesiredState.Verdict?) -> (status: Status, reason: String?)? {
-        if let verdict { return (verdict.status, verdict.reason) }
-        guard let destination = destinations[service.id] else { return missing }
-        switch destination.state {
-        case .ready: return (.active, destination.reason)
-        case .unreachable:
-            return (.active, destination.reason ?? "cannot be reached now; copies are dropped and counted")
-        case .error: return (.error, destination.reason)
-        }
-    }
-
-    func state(of flow: TapFlow, _ verdict: DesiredState.Verdict?) -> (status: Status, reason: String?)? {
-        if let verdict { return (verdict.status, verdict.reason) }
-        guard let tap = taps[flow.id] else { return missing }
-        switch tap.state {
-        case .active: return (.active, tap.reason ?? destinations[flow.tapServiceID]?.reason)
-        case .down: return (.down, tap.reason)
-        case .error: return (.error, tap.reason)
-        }
     }
 }

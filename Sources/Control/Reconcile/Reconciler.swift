@@ -1,7 +1,7 @@
 // The loop that makes the dataplane run what the store says: level-triggered, the same turn for a change, a timer, a
 // reconnection and a restart. Before: the store's snapshot. After: the dataplane, the statuses in the store, telemetry.
 
-import ControlModel
+package import ControlModel
 package import ControlStore
 package import ControlTelemetry
 import Foundation
@@ -15,6 +15,8 @@ package actor Reconciler {
     private let dataplane: DataplaneClient
     private let telemetry: Telemetry
     private let logger: Logger
+    private let remotes: RemoteRules
+    private let filters = FilterCode()
 
     /// How long a dataplane may be away before its taps are DOWN: longer than a restart takes.
     private let patience: Duration
@@ -31,11 +33,13 @@ package actor Reconciler {
 
     /// - Parameters:
     ///   - host: name of the host that `dataplane` serves.
+    ///   - remotes: the operator's rules for addresses that copies may be sent to.
     ///   - patience: how long the dataplane may be away before its taps are DOWN.
     package init(
         store: any Store, host: String, dataplane: DataplaneClient, telemetry: Telemetry, logger: Logger,
-        patience: Duration = .seconds(2)
+        remotes: RemoteRules = RemoteRules(), patience: Duration = .seconds(2)
     ) {
+        self.remotes = remotes
         self.store = store
         self.host = host
         self.dataplane = dataplane
@@ -78,7 +82,8 @@ package actor Reconciler {
         do {
             let snapshot = try await store.snapshot(after: last)
             let isSame = snapshot.revision == last.revision
-            let desired = (isSame ? desired : nil) ?? DesiredState(snapshot, host: host)
+            let desired =
+                (isSame ? desired : nil) ?? DesiredState(snapshot, host: host, remotes: remotes, filters: filters)
             (last, self.desired) = (snapshot, desired)
             let acknowledgement = try await acknowledgement(of: desired)
             let outcome = Outcome(

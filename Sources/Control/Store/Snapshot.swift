@@ -14,13 +14,14 @@ package struct Versioned<Object: Resource>: Hashable, Sendable {
     }
 }
 
-/// All objects of all kinds at one revision.
+/// All objects of the kinds that a plan is computed from, at one revision.
 package struct Snapshot: Hashable, Sendable {
     package var revision: Revision
     package var hosts: [Versioned<Host>] = []
     package var ports: [Versioned<Port>] = []
     package var tapServices: [Versioned<TapService>] = []
     package var tapFlows: [Versioned<TapFlow>] = []
+    package var tapMirrors: [Versioned<TapMirror>] = []
 
     package init(revision: Revision) { self.revision = revision }
 }
@@ -32,19 +33,21 @@ extension Store {
     /// - Throws: `.unavailable`, also for a row that does not parse: a part of the intents is not a plan.
     package func snapshot(after last: Snapshot = Snapshot(revision: 0)) async throws(StoreError) -> Snapshot {
         if last.revision > 0, try await list([]).revision == last.revision { return last }
-        let rows = try await list(Kind.allCases.map(\.rawValue))
+        let rows = try await list(Kind.allCases.filter { $0 != .network }.map(\.rawValue))
         var snapshot = Snapshot(revision: rows.revision)
         let hosts = Known(last.hosts)
         let ports = Known(last.ports)
         let tapServices = Known(last.tapServices)
         let tapFlows = Known(last.tapFlows)
+        let tapMirrors = Known(last.tapMirrors)
         for row in rows.rows {
             switch Kind(rawValue: row.key.kind) {
             case .host: snapshot.hosts.append(try hosts.object(in: row))
             case .port: snapshot.ports.append(try ports.object(in: row))
             case .tapService: snapshot.tapServices.append(try tapServices.object(in: row))
             case .tapFlow: snapshot.tapFlows.append(try tapFlows.object(in: row))
-            case nil: break
+            case .tapMirror: snapshot.tapMirrors.append(try tapMirrors.object(in: row))
+            case .network, nil: break
             }
         }
         return snapshot

@@ -44,3 +44,11 @@ extension JSON.Object {
         return result
     }
 }
+
+extension JSON.Object {
+    /// - Parameter members: names are unique.
+    init(_ members: [(String, JSON)]) {
+        self.init()
+        for (name, value) in members { append(name, value) }
+    }
+}

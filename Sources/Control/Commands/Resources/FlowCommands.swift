@@ -24,6 +24,7 @@ package struct CreateFlowCommand: AsyncParsableCommand {
             the flow is in effect or refused, 3 seconds at most, and shows its status with the reason.
 
             Example: heliostat flow create web-in --port web --service ids --direction in
+                     heliostat flow create http --port web --service ids --filter 'tcp port 80' --snaplen 256
             """)
 
     package enum Direction: String, ExpressibleByArgument, CaseIterable, Sendable {
@@ -46,6 +47,11 @@ package struct CreateFlowCommand: AsyncParsableCommand {
     @Option(help: "Description.")
     package var description: String?
 
+    @Option(help: ArgumentHelp("Only frames tagged with these VLANs.", valueName: "189,279,999-1008"))
+    package var vlanFilter: String?
+
+    @OptionGroup(title: "What is done with the copies") package var actions: TapActionOptions
+
     @Flag(help: "Do not wait until the flow is in effect.")
     package var noWait = false
 
@@ -59,6 +65,8 @@ package struct CreateFlowCommand: AsyncParsableCommand {
         var attributes: JSON.Object = [
             "name": .string(name), "direction": .string(direction.rawValue.uppercased()),
         ]
+        attributes = attributes.completed(by: actions.attributes)
+        if let vlanFilter { attributes["vlan_filter"] = .string(vlanFilter) }
         if let description { attributes["description"] = .string(description) }
         try await globals.withAPI { api in
             let service = try await api.find(.service, service)
@@ -68,7 +76,7 @@ package struct CreateFlowCommand: AsyncParsableCommand {
                 attributes["project_id"] = .string(project)
             }
             var flow = try await api.create(.flow, attributes)
-            if !noWait { flow = try await api.settled(flow) }
+            if !noWait { flow = try await api.settled(flow, of: .flow) }
             output.object(flow, of: .flow)
             if !noWait, flow["status"] != "ACTIVE" { Output.remark(Self.remark(flow)) }
         }
@@ -82,46 +90,35 @@ package struct CreateFlowCommand: AsyncParsableCommand {
 }
 
 extension APIClient {
-    /// The tap flow as soon as it is no longer DOWN, or as it is after 3 seconds.
-    func settled(_ created: JSON) async throws -> JSON {
-        var flow = created
+    /// The tap flow or tap mirror as soon as it is no longer DOWN, or as it is after 3 seconds.
+    func settled(_ created: JSON, of kind: ResourceKind) async throws -> JSON {
+        var tap = created
         let end = ContinuousClock.now + .seconds(3)
-        while flow["status"] == "DOWN", ContinuousClock.now < end {
+        while tap["status"] == "DOWN", ContinuousClock.now < end {
             try await Task.sleep(for: .milliseconds(50))
-            guard let now = try await object(.flow, id: created["id"].string ?? "") else {
-                throw CommandError("tap flow '\(display(created["name"]))' was deleted while it was being set up")
+            guard let now = try await object(kind, id: created["id"].string ?? "") else {
+                throw CommandError(
+                    "\(kind.title) '\(display(created["name"]))' was deleted while it was being set up")
             }
-            flow = now
+            tap = now
         }
-        return flow
+        return tap
     }
 }
 
 /// `heliostat flow update`
 package struct UpdateFlowCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Change a tap flow.",
-        discussion: "Example: heliostat flow update web-in --name web")
+        commandName: "update", abstract: "Change a tap flow while it runs.",
+        discussion: "Example: heliostat flow update web-in --filter 'tcp port 443' --one-in 10 --per flow")
 
     @Argument(help: "Name or id.")
     package var flow: String
 
-    @Option(help: ArgumentHelp("New name.", valueName: "name"))
-    package var name: String?
-
-    @Option(help: "New description.")
-    package var description: String?
-
+    @OptionGroup package var changes: TapChangeOptions
     @OptionGroup package var globals: GlobalOptions
 
     package init() {}
 
-    package mutating func run() async throws {
-        let (flow, output) = (flow, globals.output)
-        let attributes = textAttributes(name: name, description: description)
-        try requireChange(attributes, "heliostat flow update")
-        try await globals.withAPI { api in
-            output.object(try await api.update(.flow, id: try await api.id(.flow, flow), attributes), of: .flow)
-        }
-    }
+    package mutating func run() async throws { try await changes.update(.flow, flow, globals) }
 }

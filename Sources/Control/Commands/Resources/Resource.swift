@@ -40,7 +40,8 @@ package enum ServiceResource: CommandResource {
     package static let references = [ResourceKind.port]
     package static let columns = [
         Column("NAME", "name"), Column("ID", "id"), Column("PORT") { service, names in names.name(service["port_id"]) },
-        Column("VNI", "tunnel_id"), Column("STATUS", "status"), Column("REASON", "status_reason"),
+        Column("ENCAPSULATION", "encapsulation"), Column("TUNNEL ID", "tunnel_id"), Column("STATUS", "status"),
+        Column("REASON", "status_reason"),
     ]
 }
 
@@ -52,6 +53,17 @@ package enum FlowResource: CommandResource {
         Column("PORT") { flow, names in names.name(flow["source_port"]) },
         Column("DIRECTION", "direction"),
         Column("SERVICE") { flow, names in names.name(flow["tap_service_id"]) },
+        Column("STATUS", "status"), Column("REASON", "status_reason"),
+    ]
+}
+
+package enum MirrorResource: CommandResource {
+    package static let kind = ResourceKind.mirror
+    package static let references = [ResourceKind.port]
+    package static let columns = [
+        Column("NAME", "name"), Column("ID", "id"),
+        Column("PORT") { mirror, names in names.name(mirror["port_id"]) },
+        Column("DIRECTIONS", "directions"), Column("TO", "remote_ip"), Column("TYPE", "mirror_type"),
         Column("STATUS", "status"), Column("REASON", "status_reason"),
     ]
 }

@@ -29,6 +29,15 @@ package struct ResourceKind: Hashable, Sendable {
         noun: "flow", title: "tap flow", path: "/v2.0/taas/tap_flows", key: "tap_flow", collection: "tap_flows",
         attributes: [
             "name", "id", "description", "status", "status_reason", "source_port", "direction", "tap_service_id",
+            "vlan_filter", "filter", "snaplen", "sampling", "rate_limit", "statistics",
+        ])
+
+    package static let mirror = ResourceKind(
+        noun: "mirror", title: "tap mirror", path: "/v2.0/taas/tap_mirrors", key: "tap_mirror",
+        collection: "tap_mirrors",
+        attributes: [
+            "name", "id", "description", "status", "status_reason", "port_id", "directions", "remote_ip", "mirror_type",
+            "filter", "snaplen", "sampling", "rate_limit", "statistics",
         ])
 
     package static let host = ResourceKind(

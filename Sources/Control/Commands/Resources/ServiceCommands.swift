@@ -34,10 +34,29 @@ package struct CreateServiceCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Port to deliver to, by name or id.", valueName: "port"))
     package var port: String?
 
-    @Option(help: ArgumentHelp("Address of a collector that ends VXLAN by itself.", valueName: "address"))
+    @Option(help: ArgumentHelp("Address of a collector that ends tunnels by itself.", valueName: "address"))
     package var to: String?
 
-    @Option(help: ArgumentHelp("VNI of the tunnel, 0 to 16777215 (default: one that is free).", valueName: "vni"))
+    package enum Encapsulation: String, ExpressibleByArgument, CaseIterable, Sendable {
+        case vxlan, gre, erspan2, erspan3, geneve
+
+        var largestTunnelID: UInt32 {
+            switch self {
+            case .vxlan, .geneve: 0xFF_FFFF
+            case .gre: .max
+            case .erspan2, .erspan3: 1023
+            }
+        }
+    }
+
+    @Option(help: ArgumentHelp("How copies are wrapped on their way to another host.", valueName: "encapsulation"))
+    package var encapsulation: Encapsulation?
+
+    @Option(
+        name: [.customLong("vni"), .customLong("tunnel-id")],
+        help: ArgumentHelp(
+            "Id of the tunnel: a VNI (0 to 16777215), a GRE key or an ERSPAN session id (0 to 1023) (default: one that is free).",
+            valueName: "id"))
     package var vni: UInt32?
 
     @Option(help: "Description.")
@@ -54,13 +73,17 @@ package struct CreateServiceCommand: AsyncParsableCommand {
         if (port == nil) == (to == nil) {
             throw ValidationError("say where copies go: either --port PORT or --to ADDRESS")
         }
-        if let vni, vni > 0xFF_FFFF { throw ValidationError("--vni \(vni) is not a VNI, 0 to 16777215") }
+        let kind = encapsulation ?? .vxlan
+        if let vni, vni > kind.largestTunnelID {
+            throw ValidationError("--vni \(vni) is beyond the ids of \(kind.rawValue), 0 to \(kind.largestTunnelID)")
+        }
     }
 
     package mutating func run() async throws {
         var attributes: JSON.Object = ["name": .string(name)]
         if let description { attributes["description"] = .string(description) }
         if let vni { attributes["tunnel_id"] = .integer(Int64(vni)) }
+        if let encapsulation { attributes["encapsulation"] = .string(encapsulation.rawValue) }
         let (name, port, to, project, output) = (name, port, to, project, globals.output)
         try await globals.withAPI { api in
             let service: JSON
