@@ -10,19 +10,21 @@ import Testing
 struct CaptureTests {
     /// Sends `count` frames of 60 bytes out of `interface`.
     static func send(_ count: Int, _ interface: String) throws {
+        var frame = [UInt8](repeating: 0xFF, count: 60)
+        frame.replaceSubrange(6..<14, with: [2, 0, 0, 0, 0, 1, 0x88, 0xB5])
+        for _ in 0..<count { try send(frame, interface) }
+    }
+
+    static func send(_ frame: [UInt8], _ interface: String) throws {
         let raw = socket(AF_PACKET, Int32(SOCK_RAW.rawValue), 0)
         defer { close(raw) }
         var address = [UInt8](repeating: 0, count: 20)  // struct sockaddr_ll
         address[0] = UInt8(AF_PACKET)
         withUnsafeBytes(of: Int32(if_nametoindex(interface))) { address.replaceSubrange(4..<8, with: $0) }
-        var frame = [UInt8](repeating: 0xFF, count: 60)
-        frame.replaceSubrange(6..<14, with: [2, 0, 0, 0, 0, 1, 0x88, 0xB5])
-        for _ in 0..<count {
-            let sent = address.withUnsafeBytes {
-                sendto(raw, frame, frame.count, 0, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), 20)
-            }
-            #expect(sent == frame.count)
+        let sent = address.withUnsafeBytes {
+            sendto(raw, frame, frame.count, 0, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), 20)
         }
+        #expect(sent == frame.count)
     }
 
     @Test(arguments: [true, false], [CaptureHookKind.tcx, .clsact])

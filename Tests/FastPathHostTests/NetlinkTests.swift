@@ -98,6 +98,71 @@ import Testing
             #expect(failure("8.8.8.8")?.drop == .noRoute)
             #expect(failure("192.0.2.1")?.isError == true)
             #expect(failure("192.0.2.77")?.drop == .neighbourUnresolved)
+            // The sender's address may be chosen among this host's.
+            try ip("addr add 192.0.2.2/24 dev up0")
+            #expect(
+                try resolver.resolve(Way(to: far, from: IPAddress("192.0.2.2")), links).source
+                    == IPAddress("192.0.2.2"))
+            let stranger = failure(Way(to: far, from: IPAddress("192.0.2.3")))
+            #expect(stranger?.isError == true && stranger!.reason.contains("not an address of this host"))
+            #expect(failure(Way(to: far, from: IPAddress("127.0.0.1")))?.isError == true)
+            func failure(_ way: Way) -> NextHopFailure? {
+                do throws(NextHopFailure) {
+                    _ = try resolver.resolve(way, links)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+        }
+    }
+
+    @Test(.enabled(if: isRoot, Comment(rawValue: needsRoot))) func resolvesNextHopsOverIPv6() throws {
+        try inNamespace {
+            try ip("link add up0 type veth peer name far0")
+            try ip("link set far0 up")
+            try ip("link set up0 up mtu 1400")
+            try ip("addr add 2001:db8::1/64 dev up0 nodad")
+            try ip("addr add 2001:db8::2/64 dev up0 nodad")
+            try ip("addr add 192.0.2.1/24 dev up0")
+            // A gateway by its link-local address, as routers advertise themselves.
+            try ip("route add 2001:db8:1::/48 via fe80::fe dev up0 src 2001:db8::1 mtu 1300")
+            try ip("route add 198.51.100.0/24 via inet6 fe80::fe dev up0")
+            try ip("-6 route add blackhole 2001:db8:2::/48")
+            try ip("-6 route add unreachable 2001:db8:3::/48")
+            try ip("neigh add fe80::fe lladdr 02:00:00:00:00:fe dev up0")
+            try ip("neigh add 2001:db8::9 lladdr 02:00:00:00:00:09 dev up0")
+            let socket = try NetlinkSocket()
+            let resolver = NextHopResolver(socket)
+            var links = LinkTable()
+            #expect(
+                try eventually {
+                    try links.reload(socket); return links["up0"]!.hasCarrier
+                })
+            let hop = try resolver.resolve(IPAddress("2001:db8:1::9")!, links)
+            #expect(hop.mac == MACAddress("02:00:00:00:00:fe") && hop.source == IPAddress("2001:db8::1"))
+            #expect(hop.mtu == 1300 && hop.interface == links["up0"]!.index)
+            let near = try resolver.resolve(
+                Way(to: IPAddress("2001:db8::9")!, from: IPAddress("2001:db8::2")), links)
+            #expect(near.mac == MACAddress("02:00:00:00:00:09") && near.source == IPAddress("2001:db8::2"))
+            #expect(near.mtu == 1400)
+            let mixed = try resolver.resolve(IPAddress("198.51.100.9")!, links)
+            #expect(mixed.mac == MACAddress("02:00:00:00:00:fe") && mixed.source == IPAddress("192.0.2.1"))
+            func failure(_ remote: String, from source: String? = nil) -> NextHopFailure? {
+                do throws(NextHopFailure) {
+                    _ = try resolver.resolve(Way(to: IPAddress(remote)!, from: source.flatMap { IPAddress($0) }), links)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            #expect(failure("2001:db8:2::1")?.reason.contains("blackhole") == true)
+            #expect(failure("2001:db8:3::1")?.reason.contains("unreachable") == true)
+            #expect(failure("2620:fe::9")?.drop == .noRoute)
+            #expect(failure("2001:db8::1")?.isError == true)
+            #expect(failure("2001:db8::9", from: "2001:db8::3")?.isError == true)
+            let silent = failure("2001:db8::77")
+            #expect(silent?.drop == .neighbourUnresolved && silent!.reason.contains("neighbour solicitations"))
         }
     }
 }

@@ -161,9 +161,21 @@ final class Rig {
 }
 
 /// A tunnel with addresses that are easy to recognise in bytes.
-let sampleVXLAN = VXLAN(
-    destinationMAC: [2, 0, 0, 0, 0, 0xB], sourceMAC: [2, 0, 0, 0, 0, 0xA], source: 0xC000_0201, remote: 0xC000_0209,
-    vni: 5001)
+let sampleVXLAN = sampleHeader(.vxlan, 5001)
+
+/// The same of any encapsulation, over either IP version, and with whatever `change` sets.
+func sampleHeader(
+    _ encapsulation: MirrorProgram.Encapsulation, _ id: UInt32, isIPv6: Bool = false, isSequenced: Bool = false,
+    _ change: (inout MirrorProgram.Tunnel) -> Void = { _ in }
+) -> OuterHeader {
+    let (source, remote) = isIPv6 ? ("2001:db8::1", "2001:db8::9") : ("192.0.2.1", "192.0.2.9")
+    var tunnel = MirrorProgram.Tunnel(
+        remote: IPAddress(remote)!, encapsulation: encapsulation, tunnelID: id, isSequenced: isSequenced)
+    change(&tunnel)
+    return OuterHeader(
+        tunnel, source: IPAddress(source)!, sourceMAC: MACAddress("02:00:00:00:00:0a")!,
+        destinationMAC: MACAddress("02:00:00:00:00:0b")!)
+}
 
 func record(
     time: UInt64 = 1, taps: UInt64 = 1, generation: UInt32 = 1, length: Int, slot: UInt16 = 0

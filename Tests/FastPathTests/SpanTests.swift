@@ -13,12 +13,13 @@ import Testing
     let fill = FakeRing<UInt64>(size: 64, filler: 0)
     let rig = Rig(chunks: 256)
 
-    private func start(destinations: [Int], limit: Int = 9000) {
+    private func start(destinations: [Int], limit: Int = 9000, _ header: OuterHeader = sampleVXLAN) {
         let span = UnsafeMutablePointer<SpanSource>.allocate(capacity: 1)
         span.initialize(to: SpanSource(socket: -1, number: 3, slot: 5, receive: receive.mapping, fill: fill.mapping))
         let plans = zip(uplinks, counters).map { uplink, counters in
             DestinationPlan(
-                encapsulation: sampleVXLAN, frameLimit: limit, uplink: uplink.uplink, fate: nil, counters: counters)
+                encapsulation: header, frameLimit: limit, uplink: uplink.uplink, fate: nil, counters: counters,
+                sequence: header.tunnel.isSequenced ? .allocate() : nil)
         }
         _ = rig.publish(
             Selection(generation: 1, ports: [.init(slot: 5, taps: [(tap, destinations)])]), plans, uplinks,
@@ -65,6 +66,52 @@ import Testing
         rig.run()
         let census = rig.worker.census()
         #expect(census.free + census.fill == 256 && census.fill == 64)
+    }
+
+    /// Every encapsulation in the headroom, with a first chunk of odd length, so that the checksum's pieces are odd too.
+    @Test(arguments: MirrorProgram.Encapsulation.allCases, [60, 3800, 9014])
+    func everyHeaderFitsIntoTheHeadroom(_ encapsulation: MirrorProgram.Encapsulation, _ length: Int) {
+        for isIPv6 in [false, true] {
+            let header = sampleHeader(encapsulation, 9, isIPv6: isIPv6) {
+                $0.udpChecksum = encapsulation.usualUDPPort == nil ? nil : true
+            }
+            start(destinations: [0], limit: 9014, header)
+            let frame = Frames.macs + [0x81, 0, 0xA0, 0x64] + Frames.payload(length - 16)
+            arrive(frame, headroom: 385)
+            rig.run()
+            let sent = uplinks[0].sent(rig.area)
+            #expect(sent.count == 1 && Array(sent[0][header.length...]) == frame)
+            #expect(
+                sent[0] == EncapsulationLab().send(header, frame, limit: 9014) || encapsulation == .erspan3
+                    || encapsulation == .geneve, "as from a copy, but for the time")
+            #expect(encapsulation.usualUDPPort == nil || isSoundUDP(sent[0]))
+            rig.run()
+        }
+    }
+
+    @Test func aReceivedFrameHasThisTurnsTime() throws {
+        let offset: UInt64 = 1_700_000_000_000_000_000
+        rig.worker.setRealTime(offset: offset)
+        start(destinations: [0], sampleHeader(.geneve, 9))
+        arrive(Frames.macs + [0, 0])
+        let before = offset + hs_clock()
+        rig.run()
+        let sent = try #require(uplinks[0].sent(rig.area).first)
+        let time = UInt64(sent.big32(70)) << 32 | UInt64(sent.big32(74))
+        #expect(time >= before && time <= offset + hs_clock())
+        #expect(sent.big32(54) == 5 && sent.big32(62) == 1, "slot and IN")
+    }
+
+    @Test func cutAndDroppedInPlace() {
+        start(destinations: [0], limit: 100, sampleHeader(.erspan2, 9))
+        arrive(Frames.macs + Frames.payload(200))
+        rig.run()
+        #expect(uplinks[0].sent(rig.area).map { [$0.count, $0.big16(44) & 0x0400] } == [[150, 0x0400]])
+        start(destinations: [0], limit: 100, sampleHeader(.vxlan, 9) { $0.oversize = .drop })
+        arrive(Frames.macs + Frames.payload(200))
+        rig.run()
+        #expect(uplinks[0].sent(rig.area).isEmpty && counters[0].drops(.exceedsMTU) == 1)
+        #expect(rig.worker.census().receive == 0)
     }
 
     @Test func truncationFreesTheTailChunks() {

@@ -16,6 +16,8 @@ final class WorkerBench {
     /// A record's room in the ring, a power of two, so that the ring holds whole records and none wraps.
     private let stride: Int
     private let perRound: Int
+    /// Of VXLAN over IPv4.
+    private let headerLength = 50
     private static let ringBytes = 1 << 20
     private static let ringEntries: UInt32 = 4096
     private static let batch = 64
@@ -33,9 +35,9 @@ final class WorkerBench {
         counters = CounterBlock.allocate()
         let uplink = UnsafeMutablePointer<Uplink>.allocate(capacity: 1)
         uplink.initialize(to: Uplink(socket: -1, number: 0, transmit: transmit, completion: completion))
-        let tunnel = VXLAN(
-            destinationMAC: [2, 0, 0, 0, 0, 2], sourceMAC: [2, 0, 0, 0, 0, 1], source: 0xC000_0201,
-            remote: 0xC000_0209, vni: 5001)
+        let tunnel = OuterHeader(
+            .init(remote: .init("192.0.2.9")!, tunnelID: 5001), source: .init("192.0.2.1")!,
+            sourceMAC: .init("02:00:00:00:00:01")!, destinationMAC: .init("02:00:00:00:00:02")!)
         let table = ForwardingTable(
             serial: 1,
             current: Selection(
@@ -78,7 +80,7 @@ final class WorkerBench {
             let begin = now()
             for index in first..<min(first + Self.batch, perRound) {
                 memcpy(
-                    area + (index & 127) * UMEM.chunkSize + VXLAN.headerLength,
+                    area + (index & 127) * UMEM.chunkSize + headerLength,
                     capture.data + index * stride + header, frameLength)
             }
             spent += now() - begin

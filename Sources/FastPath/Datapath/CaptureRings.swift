@@ -8,6 +8,7 @@
 
 import CShims
 import MirrorProgram
+import Synchronization
 
 /// Longest time for which a record that is not yet committed holds the others back, in ns.
 private var longestBusy: UInt64 { 1_000_000 }
@@ -22,6 +23,8 @@ extension Worker {
     @inline(__always)
     mutating func takeCaptured(budget: Int) -> Int {
         let horizon = hs_clock()
+        toRealTime = realTimeOffset.pointee.load(ordering: .relaxed)
+        turnTime = horizon &+ toRealTime
         for index in 0..<ringCount { rings[index].refresh() }
         var taken = 0
         emitted = 0
@@ -73,7 +76,9 @@ extension Worker {
                 return
             }
         }
-        let match = Match(slots[Int(record.slot) & Int(HS_SLOTS - 1)], taps: record.taps)
+        let unjudged = UInt8(HS_RECHECK.rawValue | HS_UNFILTERED.rawValue)
+        let match = Match(
+            slots[Int(record.slot) & Int(HS_SLOTS - 1)], taps: record.taps, isJudged: record.flags & unjudged == 0)
         let captured = Int(record.captured)
         guard captured >= 14 else {
             match.drop(UInt64(max(record.gso_segments, 1)), .malformed, table.pointee.destinations)
@@ -85,7 +90,9 @@ extension Worker {
             segment(record, bytes, layers, hash: hash, match)
             return
         }
-        var frame = WireFrame(head: bytes, headLength: 0, body: bytes, bodyLength: captured, hash: hash)
+        var frame = WireFrame(
+            head: bytes, headLength: 0, body: bytes, bodyLength: captured, hash: hash, origin: origin(of: record))
+        frame.missing = max(0, Int(record.length) &- captured)
         complete(record, bytes, layers, &frame)
         if record.flags & UInt8(HS_VLAN.rawValue) != 0 {
             scratch.copyMemory(from: bytes, byteCount: 12)
@@ -97,6 +104,11 @@ extension Worker {
             if frame.checksumAt >= 0 { frame.checksumAt &+= 4 }
         }
         mirror(frame, match)
+    }
+
+    @inline(__always)
+    func origin(of record: hs_record) -> Origin {
+        Origin(time: record.time &+ toRealTime, slot: record.slot, direction: record.direction)
     }
 
     /// Writes the tag that the kernel took out behind the MAC addresses in `scratch`.

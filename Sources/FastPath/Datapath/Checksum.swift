@@ -50,3 +50,17 @@ package enum Checksum {
         return addresses &+ UInt64(layers.transport) &+ UInt64(truncatingIfNeeded: transportLength)
     }
 }
+
+/// A sum over several pieces of memory; an odd piece turns the ones behind it (RFC 1071 section 2B).
+struct RunningSum {
+    /// Not folded.
+    private(set) var value: UInt64 = 0
+    private var isOdd = false
+
+    @inline(__always)
+    mutating func add(_ bytes: UnsafeRawPointer, _ count: Int) {
+        let part = Checksum.fold(Checksum.sum(bytes, count))
+        value &+= UInt64(isOdd ? part.byteSwapped : part)
+        if count & 1 != 0 { isOdd.toggle() }
+    }
+}

@@ -15,8 +15,13 @@ struct WireFrame {
     var checksumAt = -1
     /// In host order.
     var checksum: UInt16 = 0
+    /// Bytes of the frame that were not captured: they lie behind the body.
+    var missing = 0
     var hash: UInt32
+    var origin: Origin
 
+    @inline(__always) var isCut: Bool { missing != 0 }
+    /// Bytes that are there.
     @inline(__always) var length: Int { headLength &+ bodyLength }
 }
 
@@ -33,15 +38,21 @@ struct Outcome {
 }
 
 /// Copies `frame` behind its outer header and queues it.
+///
+/// - Parameter snaplen: bytes of it that are wanted.
 @inline(__always)
-func emit(_ frame: WireFrame, _ destination: UnsafeMutablePointer<Destination>, _ umem: inout UMEM) -> Outcome {
+func emit(
+    _ frame: WireFrame, snaplen: Int = .max, _ destination: UnsafeMutablePointer<Destination>, _ umem: inout UMEM
+) -> Outcome {
     if destination.pointee.fate != Destination.noFate { return Outcome(fate: destination.pointee.fate) }
     let header = destination.pointee.headerLength
     // The checksum is written into the first chunk: headers of 4 KB are nobody's.
     if header &+ frame.checksumAt &+ 2 > UMEM.chunkSize { return .dropped(.malformed) }
     let limit = destination.pointee.frameLimit
-    let truncated = frame.length > limit
-    let length = truncated ? limit : frame.length
+    let wanted = min(frame.length, snaplen)
+    if wanted > limit && destination.pointee.dropsOversize { return .dropped(.exceedsMTU) }
+    let length = min(wanted, limit)
+    let truncated = length < frame.length || frame.isCut
     let total = header &+ length
     let chunks = (total &+ (UMEM.chunkSize &- 1)) / UMEM.chunkSize
     let uplink = destination.pointee.uplink
@@ -53,9 +64,11 @@ func emit(_ frame: WireFrame, _ destination: UnsafeMutablePointer<Destination>, 
     let place = UMEM.Place.transmit(uplink.pointee.number)
     let first = umem.take(for: place)
     let start = umem.base + Int(UMEM.address(of: first))
-    if header != 0 {
-        start.copyMemory(from: destination.pointee.template, byteCount: VXLAN.headerLength)
-        VXLAN.fill(start, sum: destination.pointee.headerSum, frameLength: length, hash: frame.hash)
+    // In whole blocks: what is too much lies where the frame comes next.
+    if header > 64 {
+        start.copyMemory(from: destination.pointee.template, byteCount: 128)
+    } else if header != 0 {
+        start.copyMemory(from: destination.pointee.template, byteCount: 64)
     }
     let inner = start + header
     if frame.headLength > 0 { inner.copyMemory(from: frame.head, byteCount: min(frame.headLength, length)) }
@@ -68,17 +81,30 @@ func emit(_ frame: WireFrame, _ destination: UnsafeMutablePointer<Destination>, 
     }
     left &-= max(part, 0)
     var queued = min(total, UMEM.chunkSize)
+    if header != 0 {
+        destination.pointee.outer.fill(
+            start, UnsafeRawPointer(inner), readable: queued &- header, length: length,
+            isCut: truncated, hash: frame.hash, frame.origin)
+    }
+    let transport = destination.pointee.outer.transport
+    let hasChecksum = destination.pointee.outer.hasChecksum
+    var sum = RunningSum()
+    if hasChecksum { sum.add(start + transport, queued &- transport) }
     uplink.pointee.queue(address: UMEM.address(of: first), length: queued, continues: queued < total)
     var from = frame.body + max(part, 0)
     while left > 0 {
         let chunk = umem.take(for: place)
+        let memory = umem.base + Int(UMEM.address(of: chunk))
         part = min(left, UMEM.chunkSize)
-        (umem.base + Int(UMEM.address(of: chunk))).copyMemory(from: from, byteCount: part)
+        memory.copyMemory(from: from, byteCount: part)
+        if hasChecksum { sum.add(memory, part) }
         from += part
         left &-= part
         queued &+= part
         uplink.pointee.queue(address: UMEM.address(of: chunk), length: part, continues: queued < total)
     }
+    // The kernel sees none of the descriptors before the next kick.
+    if hasChecksum { destination.pointee.outer.complete(start, sum) }
     return Outcome(fate: Destination.noFate, bytes: length, truncated: truncated)
 }
 
@@ -89,7 +115,7 @@ func emit(_ frame: WireFrame, _ destination: UnsafeMutablePointer<Destination>, 
 ///   - length: bytes of the frame.
 @inline(__always)
 func emitInPlace(
-    _ parts: UnsafeMutablePointer<xdp_desc>, _ count: Int, length received: Int, hash: UInt32,
+    _ parts: UnsafeMutablePointer<xdp_desc>, _ count: Int, length received: Int, hash: UInt32, _ origin: Origin,
     _ destination: UnsafeMutablePointer<Destination>, _ umem: inout UMEM
 ) -> Outcome {
     let outcome = prepareInPlace(parts, count, received, destination, &umem)
@@ -101,10 +127,16 @@ func emitInPlace(
     let header = destination.pointee.headerLength
     let place = UMEM.Place.transmit(uplink.pointee.number)
     let address = parts[0].addr &- UInt64(header)
+    let start = umem.base + Int(address)
+    let transport = destination.pointee.outer.transport
+    let hasChecksum = destination.pointee.outer.hasChecksum
+    var sum = RunningSum()
     if header != 0 {
-        let start = umem.base + Int(address)
-        start.copyMemory(from: destination.pointee.template, byteCount: VXLAN.headerLength)
-        VXLAN.fill(start, sum: destination.pointee.headerSum, frameLength: outcome.bytes, hash: hash)
+        start.copyMemory(from: destination.pointee.template, byteCount: header)
+        destination.pointee.outer.fill(
+            start, UnsafeRawPointer(start + header), readable: min(outcome.bytes, Int(parts[0].len)),
+            length: outcome.bytes, isCut: outcome.truncated, hash: hash, origin)
+        if hasChecksum { sum.add(start + transport, header &- transport) }
     }
     var left = outcome.bytes
     for index in 0..<count {
@@ -116,10 +148,12 @@ func emitInPlace(
             continue
         }
         umem.move(chunk, to: place)
+        if hasChecksum { sum.add(umem.base + Int(parts[index].addr), part) }
         uplink.pointee.queue(
             address: index == 0 ? address : parts[index].addr, length: index == 0 ? part &+ header : part,
             continues: left > 0)
     }
+    if hasChecksum { destination.pointee.outer.complete(start, sum) }
     return outcome
 }
 
@@ -130,8 +164,9 @@ private func prepareInPlace(
     _ destination: UnsafeMutablePointer<Destination>, _ umem: inout UMEM
 ) -> Outcome {
     if destination.pointee.fate != Destination.noFate { return Outcome(fate: destination.pointee.fate) }
+    let limit = destination.pointee.frameLimit
+    if received > limit && destination.pointee.dropsOversize { return .dropped(.exceedsMTU) }
     let uplink = destination.pointee.uplink
     guard uplink.pointee.makeRoom(count, &umem) else { return .dropped(.txRingFull) }
-    let limit = destination.pointee.frameLimit
     return Outcome(fate: Destination.noFate, bytes: min(received, limit), truncated: received > limit)
 }

@@ -1,5 +1,5 @@
 // The symmetric hash of a frame's flow: equal for both directions of a conversation, so that a receiver can balance
-// by the outer source port and still see both halves. Between Layers.swift and VXLAN.swift on the way of a frame.
+// by the outer source port and still see both halves. Between Layers.swift and OuterFill.swift on the way of a frame.
 
 package enum FlowHash {
     /// Hash of addresses, protocol and ports of an IP frame; of MAC addresses and EtherType of another.
@@ -21,7 +21,7 @@ package enum FlowHash {
         } else {
             let destination = UInt64(frame.big32(0)) << 16 | UInt64(frame.big16(4))
             let source = UInt64(frame.big32(6)) << 16 | UInt64(frame.big16(10))
-            return finished(sorted(source, destination) ^ UInt64(layers.etherType))
+            return UInt32(truncatingIfNeeded: finished(sorted(source, destination) ^ UInt64(layers.etherType)))
         }
         let hasPorts =
             layers.transport == IPProtocol.tcp || layers.transport == IPProtocol.udp
@@ -34,7 +34,7 @@ package enum FlowHash {
                 sum = mixed(sum, sorted(source, destination))
             }
         }
-        return finished(sum)
+        return UInt32(truncatingIfNeeded: finished(sum))
     }
 
     @inline(__always)
@@ -56,9 +56,9 @@ package enum FlowHash {
 
     /// The finalizer of SplitMix64: every bit of the sum reaches every bit of the hash.
     @inline(__always)
-    private static func finished(_ sum: UInt64) -> UInt32 {
+    static func finished(_ sum: UInt64) -> UInt64 {
         var value = (sum ^ sum >> 30) &* 0xBF58_476D_1CE4_E5B9
         value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return UInt32(truncatingIfNeeded: value ^ value >> 31)
+        return value ^ value >> 31
     }
 }

@@ -7,23 +7,25 @@ public import MirrorProgram
 public struct Destination {
     /// Raw value of the `DropReason` that every copy meets now, or `noFate` when copies can be sent.
     var fate: UInt8
+    /// A frame above `frameLimit` is dropped, not cut.
+    var dropsOversize: Bool
     var headerLength: Int
     /// Largest frame, Ethernet header included, that fits the path.
     var frameLimit: Int
     var uplink: UnsafeMutablePointer<Uplink>
     var counters: CounterBlock
-    var headerSum: UInt32
-    /// 64 bytes, aligned to 64.
+    /// `templateLength` bytes, aligned to 64.
     var template: UnsafeMutableRawPointer
+    var outer: OuterFill
 
     @inline(__always) static var noFate: UInt8 { 0xFF }
-    @inline(__always) static var templateLength: Int { 64 }
+    @inline(__always) static var templateLength: Int { 128 }
 }
 
 /// How one destination is to be written into a table.
 public struct DestinationPlan {
     /// What stands in front of the frame; nil for a port of this host.
-    public var encapsulation: VXLAN?
+    public var encapsulation: OuterHeader?
     /// Largest frame, Ethernet header included, that may leave, in bytes.
     public var frameLimit: Int
     /// Nil only with a fate.
@@ -31,16 +33,19 @@ public struct DestinationPlan {
     /// Why every copy is dropped for now.
     public var fate: DropReason?
     public var counters: CounterBlock
+    /// Needed by a sequenced tunnel.
+    public var sequence: SequenceWord?
 
     public init(
-        encapsulation: VXLAN?, frameLimit: Int, uplink: UnsafeMutablePointer<Uplink>?, fate: DropReason?,
-        counters: CounterBlock
+        encapsulation: OuterHeader?, frameLimit: Int, uplink: UnsafeMutablePointer<Uplink>?, fate: DropReason?,
+        counters: CounterBlock, sequence: SequenceWord? = nil
     ) {
         self.encapsulation = encapsulation
         self.frameLimit = frameLimit
         self.uplink = uplink
         self.fate = fate
         self.counters = counters
+        self.sequence = sequence
     }
 }
 
@@ -121,16 +126,18 @@ extension Destination {
     /// - Precondition: the plan has an uplink or a fate.
     fileprivate init(_ plan: DestinationPlan, template: UnsafeMutableRawPointer) {
         precondition(plan.uplink != nil || plan.fate != nil)
+        precondition((plan.encapsulation?.length ?? 0) <= Destination.templateLength)
         plan.encapsulation?.writeTemplate(template)
         self.init(
             fate: plan.fate?.rawValue ?? Destination.noFate,
-            headerLength: plan.encapsulation == nil ? 0 : VXLAN.headerLength,
+            dropsOversize: plan.encapsulation?.tunnel.oversize == .drop,
+            headerLength: plan.encapsulation?.length ?? 0,
             frameLimit: plan.frameLimit,
             // With a fate the uplink is never looked at; any aligned address will do.
             uplink: plan.uplink ?? UnsafeMutablePointer(bitPattern: MemoryLayout<Uplink>.alignment)!,
             counters: plan.counters,
-            headerSum: plan.encapsulation == nil ? 0 : VXLAN.addressSum(template),
-            template: template)
+            template: template,
+            outer: plan.encapsulation.map { OuterFill($0, template: template, sequence: plan.sequence) } ?? OuterFill())
     }
 }
 

@@ -15,6 +15,7 @@ enum IPProtocol {
     @inline(__always) static var udp: UInt8 { 17 }
     @inline(__always) static var routing: UInt8 { 43 }
     @inline(__always) static var fragment: UInt8 { 44 }
+    @inline(__always) static var gre: UInt8 { 47 }
     @inline(__always) static var destinationOptions: UInt8 { 60 }
     @inline(__always) static var sctp: UInt8 { 132 }
 }

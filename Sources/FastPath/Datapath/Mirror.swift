@@ -8,14 +8,19 @@ import MirrorProgram
 struct Match {
     var slot: Slot
     var taps: UInt64
+    /// Of `taps`, those whose filters are still to be run on every frame.
+    var open: UInt64
     /// Bit i: destination i of the slot; a frame reaches each once, however many taps name it.
     var destinations: UInt64
 
-    /// - Parameter taps: the bits that the capture program set; those that the slot does not know are left out.
+    /// - Parameters:
+    ///   - taps: the bits that the capture program set; those that the slot does not know are left out.
+    ///   - isJudged: the filters of these taps have taken the frame.
     @inline(__always)
-    init(_ slot: Slot, taps: UInt64) {
+    init(_ slot: Slot, taps: UInt64, isJudged: Bool) {
         self.slot = slot
         self.taps = taps & slot.known
+        open = isJudged ? 0 : self.taps & slot.filtered
         destinations = 0
         var left = self.taps
         while left != 0 {
@@ -27,42 +32,62 @@ struct Match {
     /// Counts one offered frame toward destination `bit`, and what became of it.
     @inline(__always)
     func count(_ outcome: Outcome, bit: Int, _ destination: UnsafeMutablePointer<Destination>) {
-        note(outcome, in: destination.pointee.counters, 1)
+        destination.pointee.counters.note(outcome, 1)
         var left = taps
         while left != 0 {
             let tap = slot.taps + left.trailingZeroBitCount
-            if tap.pointee.destinations >> UInt64(bit) & 1 != 0 { note(outcome, in: tap.pointee.counters, 1) }
+            if tap.pointee.destinations >> UInt64(bit) & 1 != 0 { tap.pointee.counters.note(outcome, 1) }
             left &= left &- 1
         }
     }
 
-    /// Counts `frames` offered frames that met the same fate toward every destination.
+    /// Counts `frames` offered frames that met the same fate toward every destination. A spread counts them itself: no
+    /// member was chosen.
     @inline(__always)
     func drop(_ frames: UInt64, _ reason: DropReason, _ destinations: UnsafeMutablePointer<Destination>) {
         var left = self.destinations
         while left != 0 {
             let bit = left.trailingZeroBitCount
             let destination = destinations + Int(slot.destinations[bit])
-            note(.dropped(reason), in: destination.pointee.counters, frames)
+            destination.pointee.counters.note(.dropped(reason), frames)
             var remaining = taps
             while remaining != 0 {
                 let tap = slot.taps + remaining.trailingZeroBitCount
                 if tap.pointee.destinations >> UInt64(bit) & 1 != 0 {
-                    note(.dropped(reason), in: tap.pointee.counters, frames)
+                    tap.pointee.counters.note(.dropped(reason), frames)
                 }
                 remaining &= remaining &- 1
             }
             left &= left &- 1
         }
+        if !slot.isPlain { dropSpreads(frames, reason) }
     }
 
+    private func dropSpreads(_ frames: UInt64, _ reason: DropReason) {
+        var spreads: UInt64 = 0
+        var left = taps
+        while left != 0 {
+            let tap = slot.taps + left.trailingZeroBitCount
+            tap.pointee.counters.note(.dropped(reason), frames &* UInt64(tap.pointee.spreads.nonzeroBitCount))
+            spreads |= tap.pointee.spreads
+            left &= left &- 1
+        }
+        while spreads != 0 {
+            slot.spreads[spreads.trailingZeroBitCount].counters.note(.dropped(reason), frames)
+            spreads &= spreads &- 1
+        }
+    }
+}
+
+extension CounterBlock {
+    /// Counts `frames` offered frames and what became of them.
     @inline(__always)
-    private func note(_ outcome: Outcome, in counters: CounterBlock, _ frames: UInt64) {
-        counters.offer(frames)
+    func note(_ outcome: Outcome, _ frames: UInt64) {
+        offer(frames)
         if outcome.fate == Destination.noFate {
-            counters.hand(bytes: outcome.bytes, truncated: outcome.truncated)
+            hand(bytes: outcome.bytes, truncated: outcome.truncated)
         } else {
-            counters.drop(frames, index: Int(outcome.fate))
+            drop(frames, index: Int(outcome.fate))
         }
     }
 }
@@ -71,6 +96,10 @@ extension Worker {
     /// One copy of `frame` toward every destination of `match`.
     @inline(__always)
     mutating func mirror(_ frame: WireFrame, _ match: Match) {
+        if !match.slot.isPlain {
+            act(frame, match)
+            return
+        }
         var left = match.destinations
         while left != 0 {
             let bit = left.trailingZeroBitCount

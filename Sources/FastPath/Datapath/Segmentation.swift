@@ -42,8 +42,7 @@ extension Worker {
         let isTCP = layers.transport == IPProtocol.tcp
         // Where the kernel does not tell the kind, a UDP super-frame may be a tunnel's.
         let isKnown = record.flags & UInt8(HS_CHECKSUM_UNKNOWN.rawValue) == 0
-        guard record.gso_type & Offload.unsupported == 0, isTCP || (isKnown && layers.transport == IPProtocol.udp),
-            captured == Int(record.length)
+        guard record.gso_type & Offload.unsupported == 0, isTCP || (isKnown && layers.transport == IPProtocol.udp)
         else {
             match.drop(frames, .unsegmentable, table.pointee.destinations)
             return
@@ -58,7 +57,7 @@ extension Worker {
             match.drop(frames, .malformed, table.pointee.destinations)
             return
         }
-        let payload = captured &- headers
+        let payload = max(captured, Int(record.length)) &- headers
         guard payload / size < mostSegments else {
             match.drop(frames, .unsegmentable, table.pointee.destinations)
             return
@@ -76,13 +75,14 @@ extension Worker {
         while offset < payload {
             let wanted = min(size, payload &- offset)
             let body = bytes + (headers &+ offset)
+            let there = max(0, min(wanted, captured &- headers &- offset))
             plan.write(
-                scratch, body, index: index, offset: offset, length: wanted,
+                scratch, body, index: index, offset: offset, length: wanted, there: there,
                 last: offset &+ wanted >= payload)
             mirror(
                 WireFrame(
-                    head: UnsafeRawPointer(scratch), headLength: plan.headers, body: body, bodyLength: wanted,
-                    hash: hash), match)
+                    head: UnsafeRawPointer(scratch), headLength: plan.headers, body: body, bodyLength: there,
+                    missing: wanted &- there, hash: hash, origin: origin(of: record)), match)
             offset &+= wanted
             index &+= 1
         }
@@ -118,11 +118,12 @@ private struct SegmentPlan {
     var flags: UInt8
     var congestionOnEvery: Bool
 
-    /// Writes the headers of the segment of `length` bytes at `offset` of the payload.
+    /// Writes the headers of the segment of `length` bytes at `offset` of the payload, `there` of which were captured. The
+    /// checksum of one that is not whole cannot be known: it is 0.
     @inline(__always)
     func write(
         _ head: UnsafeMutableRawPointer, _ body: UnsafeRawPointer, index: UInt16, offset: Int, length: Int,
-        last: Bool
+        there: Int, last: Bool
     ) {
         let network = layers.network &+ shift
         let transport = layers.payload &+ shift
@@ -147,6 +148,7 @@ private struct SegmentPlan {
             checksum = transport &+ 6
         }
         head.put16(0, checksum)
+        if there < length { return }
         let transportLength = headers &- transport &+ length
         var sum = Checksum.sum(head + transport, headers &- transport) &+ Checksum.sum(body, length)
         sum &+= pseudoHeader(UnsafeRawPointer(head), network, transportLength)

@@ -44,26 +44,42 @@ extension Worker {
     @inline(__always)
     private mutating func take(_ slotIndex: Int, _ count: Int, _ length: Int, whole: Bool) {
         let slot = table.pointee.slots[slotIndex]
-        let match = Match(slot, taps: slot.known)
+        let match = Match(slot, taps: slot.known, isJudged: false)
         let first = UnsafeRawPointer(umem.base + Int(parts[0].addr))
         let readable = Int(parts[0].len)
-        guard match.destinations != 0, whole, readable >= 14 else {
-            if match.destinations != 0 { match.drop(1, .malformed, table.pointee.destinations) }
-            for index in 0..<count { umem.give(UMEM.chunk(of: parts[index].addr)) }
+        guard match.taps != 0, whole, readable >= 14 else {
+            if match.taps != 0 { match.drop(1, .malformed, table.pointee.destinations) }
+            giveBack(count)
             return
         }
         let layers = Layers(first, readable)
         let hash = FlowHash.symmetric(first, readable, layers)
+        let origin = Origin(time: turnTime, slot: UInt16(truncatingIfNeeded: slotIndex), direction: 0)
+        if !slot.isPlain {
+            // A filter may want none of it, and snap lengths may differ: copies.
+            let body = count == 1 ? first : gather(count)
+            act(
+                WireFrame(head: body, headLength: 0, body: body, bodyLength: length, hash: hash, origin: origin), match)
+            giveBack(count)
+            return
+        }
         let last = 63 &- match.destinations.leadingZeroBitCount
         if match.destinations & (match.destinations &- 1) != 0 {
             var copies = match
             copies.destinations &= ~(1 << UInt64(last))
             let body = count == 1 ? first : gather(count)
-            mirror(WireFrame(head: body, headLength: 0, body: body, bodyLength: length, hash: hash), copies)
+            mirror(
+                WireFrame(head: body, headLength: 0, body: body, bodyLength: length, hash: hash, origin: origin), copies
+            )
         }
         let destination = table.pointee.destinations + Int(slot.destinations[last])
-        let outcome = emitInPlace(parts, count, length: length, hash: hash, destination, &umem)
+        let outcome = emitInPlace(parts, count, length: length, hash: hash, origin, destination, &umem)
         match.count(outcome, bit: last, destination)
+    }
+
+    @inline(__always)
+    private mutating func giveBack(_ count: Int) {
+        for index in 0..<count { umem.give(UMEM.chunk(of: parts[index].addr)) }
     }
 
     /// A frame of several chunks in one piece.

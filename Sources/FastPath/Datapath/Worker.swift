@@ -19,8 +19,13 @@ struct Worker: ~Copyable {
     let scratch: UnsafeMutableRawPointer
     /// Wire frames that this turn has made of captured records.
     var emitted = 0
+    /// What leads from the clock of the records to ns since 1970, and this turn's time by it.
+    var toRealTime: UInt64 = 0
+    var turnTime: UInt64 = 0
     /// Descriptors of the frame at hand.
     let parts: UnsafeMutablePointer<xdp_desc>
+    /// What the taps make of the frame at hand.
+    let desk: Desk
 
     /// The latest table that the host side has published.
     let published: UnsafeMutablePointer<Atomic<UInt>>
@@ -30,6 +35,8 @@ struct Worker: ~Copyable {
     /// The word of capture.bpf.c: 1 asks for a wake-up with the next record.
     let needWakeup: UnsafeMutablePointer<Atomic<UInt64>>
     let epoll: Int32
+    /// The host side's word for `toRealTime`.
+    let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
 
     /// Records or descriptors that one source may have in a turn.
     @inline(__always) static var budget: Int { 64 }

@@ -11,6 +11,7 @@ public final class WorkerThread: @unchecked Sendable {
     private let published: UnsafeMutablePointer<Atomic<UInt>>
     private let acknowledged: UnsafeMutablePointer<Atomic<UInt64>>
     private let stopWord: UnsafeMutablePointer<Atomic<UInt32>>
+    private let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
     private let strays = CounterBlock.allocate()
     /// The table in use and those that the worker may still hold, oldest first.
     private var tables: [ForwardingTable]
@@ -33,6 +34,8 @@ public final class WorkerThread: @unchecked Sendable {
         acknowledged.initialize(to: Atomic(table.serial))
         stopWord = .allocate(capacity: 1)
         stopWord.initialize(to: Atomic(0))
+        realTimeOffset = .allocate(capacity: 1)
+        realTimeOffset.initialize(to: Atomic(0))
         tables = [table]
         self.rings = rings
         let readers = UnsafeMutablePointer<CaptureRing>.allocate(capacity: max(1, rings.count))
@@ -41,9 +44,10 @@ public final class WorkerThread: @unchecked Sendable {
         worker.initialize(
             to: Worker(
                 umem: umem, rings: readers, ringCount: rings.count, table: table.memory, strays: strays,
-                scratch: .allocate(byteCount: 1 << 17, alignment: 64), parts: .allocate(capacity: 64),
+                scratch: .allocate(byteCount: 1 << 17, alignment: 64), parts: .allocate(capacity: 64), desk: Desk(),
                 published: published, acknowledged: acknowledged, stop: stopWord,
-                needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll))
+                needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll,
+                realTimeOffset: realTimeOffset))
     }
 
     /// Runs the loop on the calling thread until `stop`.
@@ -60,6 +64,9 @@ public final class WorkerThread: @unchecked Sendable {
         tables.append(table)
         published.pointee.store(UInt(bitPattern: table.memory), ordering: .releasing)
     }
+
+    /// Says what has to be added to CLOCK_MONOTONIC, in ns, to have ns since 1970-01-01 UTC.
+    public func setRealTime(offset: UInt64) { realTimeOffset.pointee.store(offset, ordering: .relaxed) }
 
     /// Serial of the table that the worker has taken.
     public var acknowledgedSerial: UInt64 { acknowledged.pointee.load(ordering: .acquiring) }

@@ -21,6 +21,11 @@ enum hs_record_flags {
     HS_CHECKSUM_UNKNOWN = 2,
     /* vlan_protocol and vlan_tci hold the tag that the kernel took out of the frame. */
     HS_VLAN = 4,
+    /* Filters read what differs between the segments of a super-frame, or what is completed later: `taps` are
+       candidates, and the worker runs the filters again on every frame. */
+    HS_RECHECK = 8,
+    /* Nobody has run a filter yet: `taps` are all of the point. */
+    HS_UNFILTERED = 16,
 };
 
 enum hs_direction { HS_IN = 0, HS_OUT = 1 };
@@ -50,14 +55,43 @@ struct hs_capture {
     __u64 matched;    /* wire frames that matched on this CPU */
     __u64 lost;       /* of those, dropped because the ring was full */
     __u32 generation;
-    __u32 reserved;
+    __u32 filter;     /* 0: every frame matches all taps; else 1 + the place of the program that chooses among them */
+    __u32 longest;    /* bytes of a frame that the taps want, 0 for all; super-frames come whole */
+    __u32 flags;      /* of every record: HS_UNFILTERED or 0 */
 };
 
-/* Outer tuple of a tunnel of ours (RFC 7348 section 5): such frames are never captured. Network byte order. */
+enum {
+    /* Bytes of a frame that a filter reads without a call: Ethernet, two tags, IP and TCP with options. */
+    HS_DIRECT = 128,
+    /* `vlan` of a frame without a tag. */
+    HS_UNTAGGED = 0xffff,
+    /* Filter programs at a time: every capture point of two generations. */
+    HS_FILTERS = HS_SLOTS * 4,
+};
+
+/* A frame as it leaves, for the filters of one capture point: offsets count a tag that the kernel took out. Per CPU. */
+struct hs_view {
+    __u32 direct;   /* bytes of `bytes` that may be read without a call */
+    __u32 length;   /* of the frame; of the whole super-frame */
+    __u32 vlan;     /* id of the outermost tag, or HS_UNTAGGED */
+    __u32 varies;   /* 1: a super-frame */
+    __u32 touched;  /* what differs between segments, or is completed later, was read for the tap at hand */
+    __u32 recheck;  /* it was read for any tap */
+    __u32 shift;    /* bytes of the tag that was put back */
+    __u32 held;     /* bytes of the frame in `bytes` */
+    __u32 from[3], to[3]; /* what differs or is completed: half-open ranges */
+    __u8 bytes[HS_DIRECT];
+};
+
+/* Protocols behind GRE (IANA EtherTypes): transparent Ethernet bridging, ERSPAN Type II and Type III. */
+enum hs_gre_protocol { HS_GRE_ETHERNET = 0x6558, HS_GRE_ERSPAN2 = 0x88be, HS_GRE_ERSPAN3 = 0x22eb };
+
+/* Outer tuple of a tunnel of ours: such frames are never captured. Network byte order. */
 struct hs_tunnel_key {
-    __be32 source;
-    __be32 remote;
-    __be32 tunnel_id; /* the VNI in the upper 24 bits, as on the wire */
-    __be16 udp_port;
-    __u16 reserved;
+    __be32 source[4]; /* an IPv4 address in the first word, the rest 0 */
+    __be32 remote[4];
+    __be32 tunnel_id;    /* as on the wire: the VNI in the upper 24 bits, the GRE key, the session id in the lower 10 */
+    __be16 udp_port;     /* destination port of VXLAN and Geneve, 0 for GRE */
+    __be16 gre_protocol; /* 0 for UDP */
+    __u32 version;       /* 4 or 6, host order */
 };

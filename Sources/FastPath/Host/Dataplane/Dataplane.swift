@@ -18,6 +18,7 @@ package final class Dataplane {
     private(set) var worker: WorkerHost!
     let kernel: KernelView
     let ledger = Ledger()
+    let sequences: SequenceNumbers
     private let loop: EventLoop
     var wake: EventLoop.Timer?
     private var tick: EventLoop.Timer?
@@ -63,15 +64,17 @@ package final class Dataplane {
     /// started again misses as little as can be.
     ///
     /// - Parameters:
+    ///   - directory: where sequence numbers outlive this process; nil for nowhere.
     ///   - capture: loaded before, or nil.
     ///   - first: the program to run.
     package init(
-        _ loop: EventLoop, logger: Logger, capture: CaptureProgram? = nil, hookKind: CaptureHookKind? = nil,
-        first: MirrorProgram? = nil
+        _ loop: EventLoop, logger: Logger, directory: StateDirectory? = nil, capture: CaptureProgram? = nil,
+        hookKind: CaptureHookKind? = nil, first: MirrorProgram? = nil
     ) throws(HostError) {
         self.loop = loop
         self.logger = logger
         self.hookKind = hookKind
+        sequences = SequenceNumbers(directory, logger)
         var random = SystemRandomNumberGenerator()
         epoch = String(random.next(), radix: 16)
         let rings = try Background { () throws(HostError) in try CaptureRingSet() }
@@ -163,6 +166,7 @@ package final class Dataplane {
         }
         while !isDone(), ContinuousClock.now < deadline { usleep(500) }
         worker.stop()
+        sequences.settle()
     }
 
     /// Once a second: what nobody tells of (a program put ahead of ours, a neighbour that went stale) is looked at.
@@ -176,6 +180,8 @@ package final class Dataplane {
                 hooks[place] = nil
             }
         }
+        worker.followClock()
+        sequences.keepAhead()
         reconcile()
         tick?.schedule(in: .seconds(1))
     }

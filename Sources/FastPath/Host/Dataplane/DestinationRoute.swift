@@ -7,7 +7,7 @@ import MirrorProgram
 /// One destination against the kernel of this moment.
 struct DestinationRoute: Equatable {
     /// What stands in front of a copy; nil on this host.
-    var encapsulation: VXLAN?
+    var encapsulation: OuterHeader?
     /// Largest frame that fits, bytes with Ethernet header.
     var frameLimit = 0
     /// Interface that copies leave through.
@@ -21,14 +21,14 @@ struct DestinationRoute: Equatable {
     var nextHop: MACAddress?
     var mtu: Int?
 
-    /// - Parameter hops: the way to every remote.
+    /// - Parameter hops: every tunnel's way.
     init(
-        _ destination: MirrorProgram.Destination, _ hops: [IPAddress: Result<NextHop, NextHopFailure>],
+        _ destination: MirrorProgram.Destination, _ hops: [Way: Result<NextHop, NextHopFailure>],
         _ links: LinkTable
     ) {
         switch destination.target {
         case .interface(let name): self.init(interface: name, links)
-        case .tunnel(let tunnel): self.init(tunnel, hops[tunnel.remote]!, links)
+        case .tunnel(let tunnel): self.init(tunnel, hops[Way(tunnel)]!, links)
         case .spread: self.init(interface: "", links)
         }
     }
@@ -60,18 +60,14 @@ struct DestinationRoute: Equatable {
             source = hop.source
             nextHop = hop.mac
             mtu = hop.mtu
-            // An IP packet's length has 16 bits, whatever a device claims.
-            frameLimit = min(hop.mtu, 65535) - VXLAN.overhead
-            guard case .v4(let source) = hop.source, case .v4(let remote) = tunnel.remote,
-                tunnel.encapsulation == .vxlan
-            else { throw NextHopFailure(.noRoute, "\(tunnel.encapsulation) to \(tunnel.remote)", isError: true) }
-            encapsulation = VXLAN(
-                destinationMAC: hop.mac.octets, sourceMAC: hop.sourceMAC.octets, source: source.value,
-                remote: remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort)
+            let header = OuterHeader(tunnel, source: hop.source, sourceMAC: hop.sourceMAC, destinationMAC: hop.mac)
+            encapsulation = header
+            let longest = Self.longestPacket(tunnel, hop, link)
+            frameLimit = longest - header.overhead
             if frameLimit < 14 {
                 fate = .exceedsMTU
                 reason =
-                    "a path MTU of \(hop.mtu) leaves no room for a frame behind \(VXLAN.overhead) bytes of outer headers"
+                    "a path MTU of \(longest) leaves no room for a frame behind \(header.overhead) bytes of outer headers"
             }
         } catch {
             fate = error.drop
@@ -80,5 +76,14 @@ struct DestinationRoute: Equatable {
             link = error.interface.flatMap { links[$0] }
             source = error.source
         }
+    }
+
+    /// Longest outer IP packet, bytes: its length has 16 bits, whatever a device claims.
+    ///
+    /// Ethernet devices take one tag beyond their MTU, so an outer tag costs nothing; only on a VLAN device it is the
+    /// second one on the wire, and has to fit into the MTU.
+    private static func longestPacket(_ tunnel: MirrorProgram.Tunnel, _ hop: NextHop, _ link: Link?) -> Int {
+        let device = link.map { tunnel.vlan != nil && $0.kind == "vlan" ? $0.mtu - 4 : $0.mtu } ?? hop.mtu
+        return min(hop.mtu, device, 65535)
     }
 }

@@ -14,7 +14,9 @@ final class KernelView {
     private let monitor: NetlinkSocket
 
     init(_ loop: EventLoop, changed: @escaping () -> Void) throws(HostError) {
-        let groups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE
+        let groups =
+            RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR
+            | RTMGRP_IPV6_ROUTE
         monitor = try NetlinkSocket(groups: UInt32(groups))
         query = try NetlinkSocket()
         resolver = NextHopResolver(query)

@@ -52,12 +52,12 @@ extension Dataplane {
         ports = current.program.ports.map { port in
             PortPlan(port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], links: kernel.links)
         }
-        var hops: [IPAddress: Result<NextHop, NextHopFailure>] = [:]
+        var hops: [Way: Result<NextHop, NextHopFailure>] = [:]
         routes = [:]
         for destination in indices.keys {
-            if case .tunnel(let tunnel) = destination.target, hops[tunnel.remote] == nil {
-                hops[tunnel.remote] = Result { () throws(NextHopFailure) in
-                    try kernel.resolver.resolve(tunnel.remote, kernel.links)
+            if case .tunnel(let tunnel) = destination.target, hops[Way(tunnel)] == nil {
+                hops[Way(tunnel)] = Result { () throws(NextHopFailure) in
+                    try kernel.resolver.resolve(Way(tunnel), kernel.links)
                 }
             }
             routes[destination] = DestinationRoute(destination, hops, kernel.links)
@@ -156,12 +156,8 @@ extension Dataplane {
     func guardTunnels() throws(HostError) {
         var keys: Set<TunnelKey> = []
         for (destination, route) in routes {
-            guard case .tunnel(let tunnel) = destination.target, case .v4(let source) = route.source,
-                case .v4(let remote) = tunnel.remote
-            else { continue }
-            keys.insert(
-                TunnelKey(
-                    source: source.value, remote: remote.value, vni: tunnel.tunnelID, port: tunnel.udpPort))
+            guard case .tunnel(let tunnel) = destination.target, let source = route.source else { continue }
+            keys.insert(TunnelKey(tunnel, source: source))
         }
         try maps.setOwnTunnels(keys)
     }
@@ -172,7 +168,8 @@ extension Dataplane {
             guard let route = routes[destination] else { continue }
             let uplink = route.fate == nil ? route.link.flatMap { uplinks[$0.index] } : nil
             // Before Linux 6.6 a frame is one chunk.
-            let longest = uplink?.takesLongFrames ?? true ? Int.max : UMEM.chunkSize - VXLAN.headerLength
+            let header = route.encapsulation?.length ?? 0
+            let longest = uplink?.takesLongFrames ?? true ? Int.max : UMEM.chunkSize - header
             rows[index] = TableShape.Row(
                 id: destination.id, encapsulation: route.encapsulation, frameLimit: min(route.frameLimit, longest),
                 uplink: uplink?.number, fate: route.fate ?? (uplink == nil ? .uplinkDown : nil))
@@ -188,12 +185,17 @@ extension Dataplane {
             DestinationPlan(
                 encapsulation: row?.encapsulation, frameLimit: row?.frameLimit ?? 0,
                 uplink: row?.uplink.flatMap { byNumber[$0] }, fate: row == nil ? .noRoute : row!.fate,
-                counters: row.map { ledger.block(destination: $0.id) } ?? spare)
+                counters: row.map { ledger.block(destination: $0.id) } ?? spare,
+                sequence: row?.encapsulation.flatMap(sequence))
         }
         return WorkerHost.Contents(
             current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection,
             destinations: rows,
             uplinks: uplinks.values.map(\.pointer), spans: spans.values.flatMap(\.sources))
+    }
+
+    private func sequence(_ header: OuterHeader) -> SequenceWord? {
+        header.tunnel.isSequenced ? sequences.word(source: header.source, remote: header.tunnel.remote) : nil
     }
 
     /// Gives the worker a new table where something has changed, and closes what only the old one had.
@@ -300,6 +302,7 @@ extension Dataplane {
         do throws(HostError) {
             try publish()
             ledger.retain([current.program])
+            sequences.retain(remotes: Set(current.program.destinations.compactMap(\.remote)))
         } catch {
             logger.error("\(error)")
         }
@@ -317,4 +320,8 @@ extension Dataplane {
         guard let losers = previous?.losers[point] ?? current?.losers[point] else { return }
         ledger.lose(span.takeDrops(), .receiveRingFull, taps: losers.taps, destinations: losers.destinations)
     }
+}
+
+extension MirrorProgram.Destination {
+    fileprivate var remote: IPAddress? { if case .tunnel(let tunnel) = target { tunnel.remote } else { nil } }
 }

@@ -6,7 +6,7 @@ import MirrorProgram
 struct TableShape: Equatable {
     struct Row: Equatable {
         var id: String
-        var encapsulation: VXLAN?
+        var encapsulation: OuterHeader?
         var frameLimit: Int
         /// Number of the uplink's socket.
         var uplink: UInt16?

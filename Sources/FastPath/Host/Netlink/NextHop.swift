@@ -3,6 +3,20 @@
 
 package import MirrorProgram
 
+/// What decides about the way of a tunnel's packets.
+package struct Way: Hashable {
+    package var remote: IPAddress
+    /// Nil for the address that the kernel's route prefers.
+    package var source: IPAddress?
+
+    package init(to remote: IPAddress, from source: IPAddress? = nil) {
+        self.remote = remote
+        self.source = source
+    }
+
+    init(_ tunnel: MirrorProgram.Tunnel) { self.init(to: tunnel.remote, from: tunnel.source) }
+}
+
 /// A resolved way to an address.
 package struct NextHop: Hashable {
     /// Interface that leads there.

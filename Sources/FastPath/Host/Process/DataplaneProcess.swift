@@ -33,7 +33,7 @@ package struct DataplaneProcess {
         let signals = try SignalDescriptor([SIGTERM, SIGINT])
         let loop = try EventLoop()
         let dataplane = try Dataplane(
-            loop, logger: logger, capture: capture, hookKind: try Self.hookKind(),
+            loop, logger: logger, directory: directory, capture: capture, hookKind: try Self.hookKind(),
             first: program ?? Self.last(directory, logger))
         Priority.set(Priority.normal)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")

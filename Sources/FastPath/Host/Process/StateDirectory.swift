@@ -11,6 +11,7 @@ package final class StateDirectory {
 
     package var socketPath: String { path + "/dataplane.sock" }
     private var programPath: String { path + "/program.json" }
+    private var sequencePath: String { path + "/sequence-numbers.json" }
 
     /// Makes the directory where it is missing (0750, group heliostat where there is one) and locks it.
     ///
@@ -56,20 +57,37 @@ package final class StateDirectory {
     package func removeProgram() { unlink(programPath) }
 
     /// Replaces the last program: a reader, also one after a crash of the machine, finds the old one or the new one.
-    package func save(program: [UInt8]) throws(HostError) {
-        let temporary = programPath + ".new"
-        let file = try Descriptor("cannot write \(temporary)") {
+    package func save(program: [UInt8]) throws(HostError) { try replace(programPath, program, isDurable: true) }
+
+    /// Numbers of the last `save(sequenceNumbers:)`, or nil.
+    package func lastSequenceNumbers() throws(HostError) -> [UInt8]? {
+        do throws(HostError) {
+            return try readBytes(sequencePath)
+        } catch  where error.code == ENOENT {
+            return nil
+        }
+    }
+
+    /// Replaces them; a crash of the machine may bring back those before, one of this process does not.
+    package func save(sequenceNumbers: [UInt8]) throws(HostError) {
+        try replace(sequencePath, sequenceNumbers, isDurable: false)
+    }
+
+    private func replace(_ file: String, _ bytes: [UInt8], isDurable: Bool) throws(HostError) {
+        let temporary = file + ".new"
+        let new = try Descriptor("cannot write \(temporary)") {
             open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o640)
         }
         var written = 0
-        while written < program.count {
-            let count = program.withUnsafeBytes { write(file.raw, $0.baseAddress! + written, $0.count - written) }
+        while written < bytes.count {
+            let count = bytes.withUnsafeBytes { write(new.raw, $0.baseAddress! + written, $0.count - written) }
             if count < 0, errno == EINTR { continue }
             if count < 0 { throw .system("cannot write \(temporary)") }
             written += count
         }
-        try check("cannot write \(temporary)") { fsync(file.raw) }
-        try check("cannot replace \(programPath)") { rename(temporary, programPath) }
+        if isDurable { try check("cannot write \(temporary)") { fsync(new.raw) } }
+        try check("cannot replace \(file)") { rename(temporary, file) }
+        if !isDurable { return }
         let directory = try Descriptor("cannot open \(path)") { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         try check("cannot write \(path)") { fsync(directory.raw) }
     }
