@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 # What a Debian machine needs beside the Swift toolchain, to build and to run the tests.
 PACKAGES := libxdp-dev libbpf-dev libnuma-dev libpcap-dev libsqlite3-dev linux-libc-dev libc6-dev libstdc++-12-dev \
-    zlib1g-dev pkg-config binutils gcc git curl ca-certificates python3 iproute2 iputils-ping ethtool tcpdump iperf3 util-linux procps
+    zlib1g-dev pkg-config binutils gcc git curl ca-certificates python3 python3-venv openssl iproute2 iputils-ping ethtool tcpdump iperf3 util-linux procps
 SWIFT_VERSION := 6.3
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -39,7 +39,7 @@ build: ## one release build, tests included
 demo: setup build ## mirror real frames in namespaces of its own and compare what arrives (about ten seconds)
 	$(ROOT) $(BIN)/heliostat demo $(ARGS)
 
-test: setup build ## lint, disassembly check, unit tests, and the promises on real namespaces
+test: setup build ## lint, disassembly check, unit tests, the real clients of PyPI, and the promises on real namespaces
 	@AS_CALLER='$(AS_CALLER)' Tests/run $(ONLY)
 
 lint: ## swift-format and the plain checks of CONTRIBUTING.md

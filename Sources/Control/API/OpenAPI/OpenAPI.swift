@@ -50,7 +50,13 @@ package enum OpenAPI {
 
     /// Documents that are read only, with what they answer beside 200.
     private static let documents: [(String, JSON.Object)] = [
-        ("/", document("versions", "Versions of the API.", [])),
+        (
+            "/",
+            [
+                "summary": "Versions of the API; needs no token.", "operationId": "versions", "security": [],
+                "responses": answers(["200": reference("responses", "Document")], [400]),
+            ]
+        ),
         (
             "/openapi.yaml",
             [
@@ -104,7 +110,7 @@ package enum OpenAPI {
                 "operationId": .string("create_\(kind.singular)"),
                 "requestBody": body(kind),
                 "responses": answers(
-                    ["201": created(kind)], [400, 401, 403, 404, 409, 413, 503]),
+                    ["201": created(kind)], [400, 401, 403, 404, 409, 413, 415, 503]),
             ],
             "put": noCollection("update", kind),
             "delete": noCollection("delete", kind),
@@ -136,7 +142,7 @@ package enum OpenAPI {
                 "summary": .string("Change one \(words)."), "operationId": .string("update_\(kind.singular)"),
                 "parameters": [ifMatch],
                 "requestBody": json(envelope(kind.singular, reference("schemas", kind.schemaName + "Update"))),
-                "responses": answers(["200": one], [400, 401, 403, 404, 409, 412, 413, 503]),
+                "responses": answers(["200": one], [400, 401, 403, 404, 409, 412, 413, 415, 503]),
             ],
             "delete": [
                 "summary": .string("Delete one \(words)."), "operationId": .string("delete_\(kind.singular)"),
