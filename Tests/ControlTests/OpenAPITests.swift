@@ -30,6 +30,7 @@ import Testing
         let paths = try #require(OpenAPI.document["paths"]?.object)
         for path in paths.members {
             let place = path.name.replacing("{id}", with: "x").replacing("{alias}", with: "taas")
+                .replacing("{project}", with: "p")
             let documented = Set(path.value.object?.members.map { $0.name.uppercased() } ?? [])
             for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
                 let answer = try await api.send(HTTPRequest.Method(method)!, place)

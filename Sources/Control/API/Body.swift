@@ -38,6 +38,15 @@ package struct Body: Hashable, Sendable {
         isBulk = false
     }
 
+    /// The body of a PUT on what is no kind of object: `{"quota": {…}}`.
+    package init(envelope: String, _ bytes: [UInt8]) throws(Fault) {
+        if bytes.isEmpty { throw .emptyUpdate }
+        guard let value = try Self.object(bytes)[envelope], value != .null else { throw .objectNotFound(envelope) }
+        guard let object = value.object else { throw .objectInvalid(envelope) }
+        objects = [object]
+        isBulk = false
+    }
+
     private static func object(_ bytes: [UInt8]) throws(Fault) -> JSON.Object {
         guard let value = try? JSON(parsing: bytes) else { throw .malformedBody }
         if value == .null { throw .bodyRequired }

@@ -17,8 +17,9 @@ package enum Listener: Sendable {
 
     /// - Parameter onRunning: called once, with the address that was really obtained.
     package func application(
-        _ responder: Responder, logger: Logger, onRunning: @escaping @Sendable (SocketAddress?) async -> Void
-    ) throws -> Application<Responder> {
+        _ responder: some HTTPResponder & Sendable, logger: Logger,
+        onRunning: @escaping @Sendable (SocketAddress?) async -> Void
+    ) throws -> some ApplicationProtocol {
         var logger = logger
         // Hummingbird's own messages at `info` say nothing that `serving` does not.
         logger.logLevel = max(logger.logLevel, .notice)
@@ -27,14 +28,22 @@ package enum Listener: Sendable {
             case .unix(let path, _): .unixDomainSocket(path: path)
             case .tcp(let host, let port, _): .hostname(host, port: port)
             }
-        var server = HTTPServerBuilder.http1(configuration: .init(idleTimeout: .seconds(60)))
+        var server = HTTPServerBuilder.http1(
+            configuration: .init(
+                additionalChannelHandlers: [ConnectionDeadlines()],
+                idleTimeout: .seconds(ListenerLimits.headSeconds),
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: ListenerLimits.headerBytes, maxHeaderListSize: ListenerLimits.headerBytes,
+                    maxHeaderFieldCount: ListenerLimits.headerFields)))
         if case .tcp(_, _, let certificate?) = self {
             server = try .tls(server, tlsConfiguration: certificate.configuration)
         }
         return Application(
             responder: responder,
             server: server,
-            configuration: .init(address: address, serverName: nil),
+            configuration: .init(
+                address: address, serverName: nil,
+                availableConnectionsDelegate: MaximumAvailableConnections(ListenerLimits.connections, logger: logger)),
             onServerRunning: { channel in
                 if case .unix(let path, let group) = self {
                     if let group { _ = chown(path, uid_t.max, group) }

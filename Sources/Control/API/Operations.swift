@@ -16,8 +16,14 @@ package struct Operations: Sendable {
     package let hostName: String
     /// Addresses that copies may be sent to.
     package let remotes: RemoteRules
+    /// Tunnel ids for services that ask for none.
+    package let tunnelIDPool: ClosedRange<Int64>
 
-    package init(store: any Store, hostName: String, remotes: RemoteRules = RemoteRules()) {
+    package init(
+        store: any Store, hostName: String, remotes: RemoteRules = RemoteRules(),
+        tunnelIDPool: ClosedRange<Int64> = TapService.tunnelIDPool
+    ) {
+        self.tunnelIDPool = tunnelIDPool
         self.store = store
         self.hostName = hostName
         self.remotes = remotes
@@ -54,6 +60,7 @@ extension Operations {
         }
         let ids = items.map { _ in UUID().uuidString.lowercased() }
         return try await store.transact { [items] transaction in
+            try await checkQuota(type, of: items.map { $0["tenant_id"]?.string ?? "" }, &transaction)
             var objects: [Object] = []
             for (id, values) in zip(ids, items) {
                 let values = Object.table.stamped(values, revision: 1)

@@ -22,6 +22,7 @@ struct Reply {
     /// - Parameter url: the server's URL, which 401 names as the place to authenticate at.
     init(_ fault: Fault, url: String) {
         status = HTTPResponse.Status(code: fault.status)
+        if fault.status == 503 { headers[.retryAfter] = "1" }
         if fault == .unauthorized {
             body = ["error": ["code": 401, "title": "Unauthorized", "message": .string(fault.message)]]
             headers[.wwwAuthenticate] = "Keystone uri=\"\(url)\""
@@ -40,7 +41,7 @@ struct Reply {
     }
 
     /// - Parameter hasBody: false for the answer to a HEAD request.
-    func response(requestID: String, hasBody: Bool) -> Response {
+    func response(requestID: String?, hasBody: Bool) -> Response {
         var headers = headers
         headers[.requestID] = requestID
         if let text {

@@ -23,11 +23,13 @@ package struct Responder: HTTPResponder {
     /// The listener has a certificate.
     let isEncrypted: Bool
     let audit: Audit
+    /// This process keeps a dataplane in step.
+    let reconciles: Bool
     let logger: Logger
 
     package init(
         operations: Operations, telemetry: Telemetry, authenticator: Authenticator, hostNames: HostNames?,
-        isEncrypted: Bool = false, audit: Audit? = nil, logger: Logger
+        isEncrypted: Bool = false, audit: Audit? = nil, reconciles: Bool = true, logger: Logger
     ) {
         self.operations = operations
         self.telemetry = telemetry
@@ -35,6 +37,7 @@ package struct Responder: HTTPResponder {
         self.hostNames = hostNames
         self.isEncrypted = isEncrypted
         self.audit = audit ?? Audit(logger)
+        self.reconciles = reconciles
         self.logger = logger
     }
 
@@ -43,6 +46,18 @@ package struct Responder: HTTPResponder {
     }
 
     package func respond(to request: Request, from peer: Peer = .local) async -> Response {
+        let begin = ContinuousClock.now
+        if !telemetry.beginRequest(limit: ListenerLimits.requests) {
+            return Reply(Fault.tooManyRequests, url: "").response(requestID: nil, hasBody: true)
+        }
+        let response = await counted(request, from: peer)
+        telemetry.endRequest(
+            method: request.method.rawValue, status: response.status.code,
+            seconds: (ContinuousClock.now - begin) / .seconds(1))
+        return response
+    }
+
+    private func counted(_ request: Request, from peer: Peer) async -> Response {
         let id = "req-" + UUID().uuidString.lowercased()
         let scheme = isEncrypted ? "https://" : "http://"
         let url = scheme + (request.head.authority.flatMap { $0.isEmpty ? nil : $0 } ?? "localhost")
@@ -95,8 +110,15 @@ package struct Responder: HTTPResponder {
             return try await collection(kind, request, query, asked, url: url)
         case .member(let kind, let object):
             return try await member(kind, object, request, query, asked)
+        case .quotas(let place):
+            return try await quotas(place, request, caller)
         default:
             guard request.method == .get else { throw Fault.methodNotAllowed }
+            if case .observability(let place) = route {
+                try authorize("get_heliostat_metrics", caller)
+                return await Observability(store: operations.store, telemetry: telemetry, reconciles: reconciles)
+                    .answer(place)
+            }
             if route == .openAPI {
                 var reply = Reply(status: .ok)
                 reply.text = (OpenAPI.text, "application/yaml")
@@ -153,12 +175,41 @@ package struct Responder: HTTPResponder {
         case .statistics:
             try authorize("get_heliostat_statistics", caller)
             return try telemetry.statisticsDocument(names: try await operations.names())
-        case .versions, .collection, .member, .openAPI: throw Fault.notFound
+        case .versions, .collection, .member, .openAPI, .quotas, .observability: throw Fault.notFound
         }
     }
 
     private func authorize(_ rule: String, _ caller: Caller) throws(Fault) {
         if !Policy.allows(rule, caller, project: "") { throw .notAuthorized("rule:\(rule)") }
+    }
+
+    private func quotas(_ place: QuotaRoute, _ request: Request, _ caller: Caller) async throws -> Reply {
+        func allow(_ verb: String, _ project: String) throws(Fault) {
+            if !Policy.allows("\(verb)_quota", caller, project: project) { throw .notAuthorized("rule:\(verb)_quota") }
+        }
+        switch (place, request.method) {
+        case (.all, .get):
+            try allow("get", "")
+            return .ok(try await operations.quotas())
+        case (.project(let project), .get):
+            try allow("get", project)
+            return .ok(try await operations.quota(project))
+        case (.defaults(let project), .get):
+            try allow("get", project)
+            return .ok(["quota": .object(Quota().values)])
+        case (.details(let project), .get):
+            try allow("get", project)
+            return .ok(try await operations.quotaDetails(project))
+        case (.project(let project), .put):
+            try allow("update", project)
+            let body = try Body(envelope: "quota", try await bytes(of: request))
+            return .ok(try await operations.updateQuota(project, body.objects[0]))
+        case (.project(let project), .delete):
+            try allow("delete", project)
+            try await operations.deleteQuota(project)
+            return .noContent
+        default: throw Fault.methodNotAllowed
+        }
     }
 
     // MARK: Objects

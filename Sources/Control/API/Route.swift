@@ -17,6 +17,8 @@ package enum Route: Hashable, Sendable {
     case member(Kind, String)
     case status
     case statistics
+    case quotas(QuotaRoute)
+    case observability(ObservabilityRoute)
 
     /// Parses a path; nil names nothing. A trailing `/` and the suffix `.json` change nothing.
     package init?(path: String) {
@@ -30,6 +32,10 @@ package enum Route: Hashable, Sendable {
             self = .openAPI
             return
         }
+        if let route = ObservabilityRoute(path: path) {
+            self = .observability(route)
+            return
+        }
         if parts.removeFirst() != "v2.0" { return nil }
         switch parts {
         case []: self = .resources
@@ -39,6 +45,11 @@ package enum Route: Hashable, Sendable {
         default:
             if parts.count == 2, parts[0] == "extensions" {
                 self = .extension(parts[1])
+                return
+            }
+            if parts.first == "quotas" {
+                guard let route = QuotaRoute(parts.dropFirst()) else { return nil }
+                self = .quotas(route)
                 return
             }
             guard let (kind, rest) = Self.kind(parts) else { return nil }
@@ -67,7 +78,7 @@ package enum Route: Hashable, Sendable {
     var methods: String {
         switch self {
         case .collection: "GET, POST, PUT, DELETE"
-        case .member: "GET, PUT, DELETE"
+        case .member, .quotas(.project): "GET, PUT, DELETE"
         default: "GET"
         }
     }

@@ -18,7 +18,8 @@ extension TapService: Operable {
         if let wanted = values["tunnel_id"]?.integer { try encapsulation.require(wanted, in: "tunnel_id") }
         values["tunnel_id"] = .integer(
             try await claim(
-                values["tunnel_id"]?.integer, for: encapsulation, owner: id, operations.store, &transaction))
+                values["tunnel_id"]?.integer, from: tunnelIDPool(of: encapsulation, deployment: operations.tunnelIDPool),
+                owner: id, operations.store, &transaction))
         return try TapService(values)
     }
 
@@ -41,14 +42,13 @@ extension TapService: Operable {
 
     /// The tunnel id that was asked for, or one of the pool that nobody has.
     private static func claim(
-        _ wanted: Int64?, for encapsulation: MirrorProgram.Encapsulation, owner: String, _ store: any Store,
+        _ wanted: Int64?, from pool: ClosedRange<Int64>, owner: String, _ store: any Store,
         _ transaction: inout Transaction
     ) async throws -> Int64 {
         if let wanted {
             if try await transaction.claim(tunnelIDKey(wanted), owner: owner) { return wanted }
             throw Fault.tunnelIDInUse(wanted)
         }
-        let pool = tunnelIDPool(of: encapsulation)
         for _ in 0..<16 {
             let candidate = Int64.random(in: pool)
             if try await transaction.claim(tunnelIDKey(candidate), owner: owner) { return candidate }
@@ -78,10 +78,11 @@ extension TapService: Operable {
         }
     }
 
-    /// Removes the row and gives the tunnel id back.
+    /// Removes the row. The dataplane may still send copies with the tunnel id, whatever the status says by now: it is
+    /// owed, and free when the reconciler has the dataplane's word that it has let go.
     func remove(_ transaction: inout Transaction) {
         transaction.delete(key)
-        transaction.delete(tunnelIDKey)
+        transaction.put(OwedTunnelID.key(tunnelID), .object(["service": .string(id)]))
     }
 }
 

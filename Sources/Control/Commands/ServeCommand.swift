@@ -54,6 +54,8 @@ public struct ServeCommand: AsyncParsableCommand, StagedCommand {
     @Option(help: ArgumentHelp("The user to become after starting as root (default heliostat).", valueName: "name"))
     var user: String?
 
+    @OptionGroup(title: "Operation") var operation: ServeOperationOptions
+
     @OptionGroup(title: "Who may do what") var identity: ServeIdentityOptions
 
     public init() {}
@@ -89,6 +91,7 @@ public struct ServeCommand: AsyncParsableCommand, StagedCommand {
         if let dataplane { settings.setDataplane(dataplane) }
         if let user { settings.user = user }
         settings.names += names
+        operation.apply(to: &settings)
         identity.apply(to: &settings.identity)
         if !tunnelAddresses.isEmpty { settings.tunnelAddresses = tunnelAddresses }
         if !allowRemotes.isEmpty { settings.allowRemotes = allowRemotes }

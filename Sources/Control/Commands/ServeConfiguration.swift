@@ -14,9 +14,10 @@ package struct ServeError: Error, Hashable, CustomStringConvertible {
 package struct ServeConfiguration: Hashable, Sendable {
     package static let keys =
         ["state_dir", "listen", "names", "host", "tunnel_addresses", "dataplane", "user"] + remoteKeys
-        + ServeIdentitySettings.keys
+        + operationKeys + ServeIdentitySettings.keys
 
     private static let remoteKeys = ["allow_remotes", "deny_remotes"]
+    private static let operationKeys = ["api_only", "metrics_listen", "tunnel_id_pool", "log_format"]
 
     package init() {}
 
@@ -43,6 +44,16 @@ package struct ServeConfiguration: Hashable, Sendable {
     package var startsDataplane = true
     /// The user to become after the dataplane was started.
     package var user = "heliostat"
+    /// This process serves the API on a store that another one reconciles.
+    package var isAPIOnly = false
+    /// Host and port of the listener for metrics and probes; nil for none.
+    var metricsListen: (host: String, port: Int)? { try? Self.address(metricsListenText) }
+    package var metricsListenText = "none"
+    package var tunnelIDPoolText = ""
+    /// Tunnel ids for services that ask for none.
+    package var tunnelIDPool: ClosedRange<Int64> { (try? Self.pool(tunnelIDPoolText)) ?? TapService.tunnelIDPool }
+    /// `text` or `json`.
+    package var logFormat = "text"
     /// Who may call the TCP listener, and what they may do.
     package var identity = ServeIdentitySettings()
 
@@ -86,6 +97,13 @@ package struct ServeConfiguration: Hashable, Sendable {
         try list("deny_remotes") { denyRemotes = $0 }
         try text("dataplane") { setDataplane($0) }
         try text("user") { user = $0 }
+        if let value = object["api_only"] {
+            guard let flag = value.bool else { throw ServeError("'api_only' in \(path) must be true or false") }
+            isAPIOnly = flag
+        }
+        try text("metrics_listen") { metricsListenText = $0 }
+        try text("tunnel_id_pool") { tunnelIDPoolText = $0 }
+        try text("log_format") { logFormat = $0 }
         for key in ServeIdentitySettings.keys { try text(key) { identity[key] = $0 } }
     }
 
@@ -96,7 +114,15 @@ package struct ServeConfiguration: Hashable, Sendable {
 
     /// - Throws: `ServeError` for the first setting that cannot be.
     package func validate() throws(ServeError) {
-        _ = try Self.address(listenText)
+        let listen = try Self.address(listenText)
+        _ = try Self.address(metricsListenText)
+        _ = try Self.pool(tunnelIDPoolText)
+        if !["text", "json"].contains(logFormat) {
+            throw ServeError("--log-format is text or json, and not '\(logFormat)'")
+        }
+        if isAPIOnly, listen == nil {
+            throw ServeError("--api-only needs a TCP address, --listen: the Unix socket is the other process's")
+        }
         if host.isEmpty || host.utf8.count > 255 {
             throw ServeError("this host needs a name of 1 to 255 bytes: --host")
         }
@@ -121,6 +147,20 @@ package struct ServeConfiguration: Hashable, Sendable {
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
         if host.isEmpty { throw ServeError("'\(text)' has no host; write 0.0.0.0:\(port) for all addresses") }
         return (host, Int(port))
+    }
+
+    /// `FIRST-LAST`, decimal or with 0x; empty for the usual one.
+    static func pool(_ text: String) throws(ServeError) -> ClosedRange<Int64> {
+        if text.isEmpty { return TapService.tunnelIDPool }
+        let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { end in
+            end.hasPrefix("0x") ? Int64(end.dropFirst(2), radix: 16) : Int64(end)
+        }
+        guard ends.count == 2, let first = ends[0], let last = ends[1], first >= 0, first <= last, last <= 0xFF_FFFF
+        else {
+            throw ServeError(
+                "'\(text)' is not a pool of tunnel ids; write FIRST-LAST within 0 and 16777215: --tunnel-id-pool")
+        }
+        return first...last
     }
 
     private static var machineName: String {

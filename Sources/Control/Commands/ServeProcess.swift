@@ -23,7 +23,10 @@ package struct ServeProcess: Sendable {
     package init(_ settings: ServeConfiguration) {
         self.settings = settings
         directory = ServeStateDirectory(path: settings.stateDirectory)
-        var logger = Logger(label: "heliostat") { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "heliostat") { label in
+            settings.logFormat == "json"
+                ? JSONLogHandler(label: label) : StreamLogHandler.standardError(label: label)
+        }
         logger.logLevel = ProcessInfo.processInfo.environment["LOG_LEVEL"].flatMap { Logger.Level($0) } ?? .info
         self.logger = logger
     }
@@ -34,13 +37,19 @@ package struct ServeProcess: Sendable {
     /// Everything that is done as root, and the end of being it. Where it is started as root, call it while the process
     /// has one thread: the main thread of an asynchronous program is on its way out already, and keeps its rights.
     ///
-    /// - Returns: descriptor of the state directory's lock.
+    /// - Returns: descriptor of the state directory's lock; -1 for a process that only serves the API and takes none.
     /// - Throws: `ServeError` with the one line that says why it cannot serve.
     package func prepare() throws(ServeError) -> Int32 {
         umask(0o027)
         signal(SIGPIPE, SIG_IGN)
         try findUser()
         try directory.prepare()
+        if settings.isAPIOnly {
+            try probeAddress()
+            try readPolicy()
+            try dropPrivileges()
+            return -1
+        }
         let lock = try directory.takeLock()
         if geteuid() == 0 {
             try directory.own()
@@ -58,12 +67,21 @@ package struct ServeProcess: Sendable {
     /// - Parameter lock: of `prepare`; closed at the end.
     /// - Throws: `ServeError` with the one line that says why it cannot serve.
     package func serve(holding lock: Int32) async throws(ServeError) {
-        defer { close(lock) }
+        defer { if lock >= 0 { close(lock) } }
         do {
-            let store = try SQLiteStore(path: directory.store)
-            let operations = Operations(store: store, hostName: settings.host, remotes: settings.remotes)
-            try await operations.registerHost(tunnelAddresses: settings.tunnelAddresses)
-            try await serve(operations)
+            let telemetry = Telemetry()
+            let store = try SQLiteStore(path: directory.store) { commits in
+                telemetry.recordCommit(
+                    seconds: commits.seconds, committed: commits.committed, conflicts: commits.conflicts,
+                    failed: commits.failed)
+            }
+            let operations = Operations(
+                store: store, hostName: settings.host, remotes: settings.remotes,
+                tunnelIDPool: settings.tunnelIDPool)
+            if !settings.isAPIOnly {
+                try await operations.registerHost(tunnelAddresses: settings.tunnelAddresses)
+            }
+            try await serve(operations, telemetry)
             try store.close()
         } catch let error as ServeError {
             throw error
@@ -156,29 +174,29 @@ package struct ServeProcess: Sendable {
 
     // MARK: Serving
 
-    private func serve(_ operations: Operations) async throws {
-        let telemetry = Telemetry()
-        let ready = Readiness(expected: settings.listen == nil ? 1 : 2)
+    private func serve(_ operations: Operations, _ telemetry: Telemetry) async throws {
+        let listeners = [!settings.isAPIOnly, settings.listen != nil, settings.metricsListen != nil]
+        let ready = Readiness(expected: listeners.count { $0 })
         let group = user?.group ?? ServeUser.group("heliostat")
         // The token is made at the first start even where nothing asks for it yet: the next one may listen.
         let token = try AdministratorToken(file: directory.token)
         let identity = try ServeIdentity(settings.identity, directory: directory.path, token: token, logger: logger)
-        var services: [any Service] = [
-            ServeReload(identity: identity),
-            try Listener.unix(path: directory.socket, group: group).application(
-                Responder(
-                    operations: operations, telemetry: telemetry, authenticator: identity.socketAuthenticator,
-                    hostNames: nil, audit: identity.audit, logger: logger),
-                logger: logger
-            ) { [directory] _ in await ready.add("unix:\(directory.socket)") },
-        ]
+        var services: [any Service] = [ServeReload(identity: identity)]
+        if !settings.isAPIOnly {
+            services.append(try unix(group, identity, operations, telemetry, ready))
+            services.append(
+                ReconcilerService(
+                    reconciler: Reconciler(
+                        store: operations.store, host: settings.host,
+                        dataplane: DataplaneClient(path: directory.dataplaneSocket), telemetry: telemetry,
+                        logger: logger, remotes: settings.remotes)))
+        }
         if let listen = settings.listen {
             services.append(try tcp(listen, identity, operations, telemetry, ready))
         }
-        let reconciler = Reconciler(
-            store: operations.store, host: settings.host, dataplane: DataplaneClient(path: directory.dataplaneSocket),
-            telemetry: telemetry, logger: logger, remotes: settings.remotes)
-        services.append(ReconcilerService(reconciler: reconciler))
+        if let listen = settings.metricsListen {
+            services.append(try metrics(listen, operations, telemetry, ready))
+        }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         configuration.maximumGracefulShutdownDuration = .milliseconds(1500)
@@ -191,7 +209,31 @@ package struct ServeProcess: Sendable {
             // Connections that stayed open past the grace were cut.
         }
         await identity.shutdown()
-        unlink(directory.socket)
+        if !settings.isAPIOnly { unlink(directory.socket) }
+    }
+
+    private func unix(
+        _ group: UInt32?, _ identity: ServeIdentity, _ operations: Operations, _ telemetry: Telemetry,
+        _ ready: Readiness
+    ) throws -> any Service {
+        try Listener.unix(path: directory.socket, group: group).application(
+            Responder(
+                operations: operations, telemetry: telemetry, authenticator: identity.socketAuthenticator,
+                hostNames: nil, audit: identity.audit, logger: logger),
+            logger: logger
+        ) { [directory] _ in await ready.add("unix:\(directory.socket)") }
+    }
+
+    private func metrics(
+        _ listen: (host: String, port: Int), _ operations: Operations, _ telemetry: Telemetry, _ ready: Readiness
+    ) throws -> any Service {
+        try Listener.tcp(host: listen.host, port: listen.port).application(
+            Observability(store: operations.store, telemetry: telemetry, reconciles: !settings.isAPIOnly),
+            logger: logger
+        ) { address in
+            let host = listen.host.contains(":") ? "[\(listen.host)]" : listen.host
+            await ready.add("http://\(host):\(address?.port ?? listen.port)/metrics")
+        }
     }
 
     private func tcp(
@@ -204,7 +246,8 @@ package struct ServeProcess: Sendable {
             Responder(
                 operations: operations, telemetry: telemetry, authenticator: identity.authenticator,
                 hostNames: HostNames([listen.host, settings.host] + settings.names),
-                isEncrypted: identity.certificate != nil, audit: identity.audit, logger: logger),
+                isEncrypted: identity.certificate != nil, audit: identity.audit,
+                reconciles: !settings.isAPIOnly, logger: logger),
             logger: logger
         ) { address in
             let host = listen.host.contains(":") ? "[\(listen.host)]" : listen.host

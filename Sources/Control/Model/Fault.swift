@@ -118,6 +118,14 @@ package struct Fault: Error, Hashable, Sendable {
     package static func storeUnavailable(_ reason: String) -> Fault {
         Fault(503, "StoreUnavailable", "Nothing was changed: \(reason)")
     }
+    package static func overQuota(_ kind: Kind) -> Fault {
+        Fault(409, "OverQuota", "Quota exceeded for resources: ['\(kind.singular)'].")
+    }
+    package static func quotaNotFound(_ project: String) -> Fault {
+        Fault(404, "TenantQuotaNotFound", "Quota for tenant \(project) could not be found.")
+    }
+    package static let tooManyRequests = Fault(
+        503, "ServiceUnavailable", "Too many requests are being answered; nothing was changed, try again.")
     package static let internalError = Fault(
         500, "HTTPInternalServerError", "Request Failed: internal server error while processing your request.")
 }

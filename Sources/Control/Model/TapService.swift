@@ -26,10 +26,13 @@ package struct TapService: Resource {
     /// people choose, or of all session ids.
     package static let tunnelIDPool: ClosedRange<Int64> = 0xF0_0000...0xFF_FFFF
 
-    /// The part of the pool that an encapsulation can carry.
-    package static func tunnelIDPool(of encapsulation: MirrorProgram.Encapsulation) -> ClosedRange<Int64> {
+    /// The pool of an encapsulation: the deployment's, or where its ids do not fit (ERSPAN has 10 bits) the highest
+    /// sixteenth of those that do.
+    package static func tunnelIDPool(
+        of encapsulation: MirrorProgram.Encapsulation, deployment pool: ClosedRange<Int64> = tunnelIDPool
+    ) -> ClosedRange<Int64> {
         let largest = Int64(encapsulation.largestTunnelID)
-        return largest >= tunnelIDPool.upperBound ? tunnelIDPool : largest / 16 * 15 + 1...largest
+        return largest >= pool.upperBound ? pool : largest / 16 * 15 + 1...largest
     }
 
     package static let kind = Kind.tapService

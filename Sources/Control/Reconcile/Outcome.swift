@@ -25,6 +25,8 @@ package struct Outcome: Hashable, Sendable {
     package private(set) var tapMirrors: [Versioned<TapMirror>] = []
     package private(set) var removedServices: [Versioned<TapService>] = []
     package private(set) var removedFlows: [Versioned<TapFlow>] = []
+    /// Tunnel ids of deleted services that are free again.
+    package private(set) var freedTunnelIDs: [OwedTunnelID] = []
 
     private typealias State = (status: Status, reason: String?)
 
@@ -54,6 +56,7 @@ package struct Outcome: Hashable, Sendable {
                 if object != service.object { tapServices.append(Versioned(object, revision: service.revision)) }
             }
         }
+        freedTunnelIDs = snapshot.owedTunnelIDs.filter { dataplane.hasLetGo(destination: $0.serviceID) }
         let removed = Set(removedServices.map(\.object.id))
         for flow in snapshot.tapFlows {
             var object = flow.object
@@ -101,6 +104,11 @@ package struct Outcome: Hashable, Sendable {
         for service in removedServices {
             remove(service)
             commit.delete(service.object.tunnelIDKey)
+        }
+        for owed in freedTunnelIDs {
+            commit.expectations[OwedTunnelID.key(owed.tunnelID)] = .some(owed.revision)
+            commit.delete(OwedTunnelID.key(owed.tunnelID))
+            commit.delete(TapService.tunnelIDKey(owed.tunnelID))
         }
         return commit
     }

@@ -109,6 +109,7 @@ package actor Reconciler {
             let status = try await status(.status)
             lastAnswer = .now
             let program = try await program(for: desired, status)
+            telemetry.record(desiredGeneration: program.generation)
             if status.runs(program) {
                 accepted = program
                 record(status)

@@ -22,6 +22,7 @@ package struct Snapshot: Hashable, Sendable {
     package var tapServices: [Versioned<TapService>] = []
     package var tapFlows: [Versioned<TapFlow>] = []
     package var tapMirrors: [Versioned<TapMirror>] = []
+    package var owedTunnelIDs: [OwedTunnelID] = []
 
     package init(revision: Revision) { self.revision = revision }
 }
@@ -33,7 +34,7 @@ extension Store {
     /// - Throws: `.unavailable`, also for a row that does not parse: a part of the intents is not a plan.
     package func snapshot(after last: Snapshot = Snapshot(revision: 0)) async throws(StoreError) -> Snapshot {
         if last.revision > 0, try await list([]).revision == last.revision { return last }
-        let rows = try await list(Kind.allCases.filter { $0 != .network }.map(\.rawValue))
+        let rows = try await list(Kind.allCases.filter { $0 != .network }.map(\.rawValue) + [OwedTunnelID.kind])
         var snapshot = Snapshot(revision: rows.revision)
         let hosts = Known(last.hosts)
         let ports = Known(last.ports)
@@ -47,7 +48,8 @@ extension Store {
             case .tapService: snapshot.tapServices.append(try tapServices.object(in: row))
             case .tapFlow: snapshot.tapFlows.append(try tapFlows.object(in: row))
             case .tapMirror: snapshot.tapMirrors.append(try tapMirrors.object(in: row))
-            case .network, nil: break
+            case .network: break
+            case nil: if let owed = OwedTunnelID(row) { snapshot.owedTunnelIDs.append(owed) }
             }
         }
         return snapshot

@@ -91,6 +91,31 @@ extension TapService {
     package var tunnelIDKey: Key { Self.tunnelIDKey(tunnelID) }
 }
 
+/// A tunnel id whose service is deleted, and which the dataplane may still use: nobody else gets it yet.
+package struct OwedTunnelID: Hashable, Sendable {
+    package static let kind = "owed_tunnel_id"
+
+    package let tunnelID: Int64
+    /// Id of the tap service that had it.
+    package let serviceID: String
+    package let revision: Revision
+
+    package init(tunnelID: Int64, serviceID: String, revision: Revision) {
+        self.tunnelID = tunnelID
+        self.serviceID = serviceID
+        self.revision = revision
+    }
+
+    init?(_ row: Row) {
+        guard let id = Int64(row.key.id), let values = (try? JSON(parsing: row.value))?.object,
+            let service = values["service"]?.string
+        else { return nil }
+        self.init(tunnelID: id, serviceID: service, revision: row.revision)
+    }
+
+    package static func key(_ tunnelID: Int64) -> Key { Key(kind, String(tunnelID)) }
+}
+
 extension Host {
     /// The unique key of a host's name.
     package static func nameKey(_ name: String) -> Key { Key("host_name", name) }

@@ -1,5 +1,5 @@
 // The latest that is known of the dataplane: never stored, only shown.
-// Before: the reconciler, which asks the dataplane. After: GET /v2.0/heliostat/status and /statistics.
+// Before: the reconciler, which asks the dataplane. After: GET /v2.0/heliostat/status and /statistics, /metrics.
 
 package import MirrorProgram
 import Synchronization
@@ -30,6 +30,7 @@ package struct Observation: Hashable, Sendable {
 /// The place where the reconciler leaves its observation and the API finds it.
 package final class Telemetry: Sendable {
     private let state = Mutex(Observation())
+    let counters = ProcessCounters()
 
     package init() {}
 

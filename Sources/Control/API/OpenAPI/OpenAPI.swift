@@ -45,6 +45,7 @@ package enum OpenAPI {
             paths.append(path, .object(collection(kind)))
             paths.append(path + "/{id}", .object(member(kind)))
         }
+        for (path, operations) in OpenAPIOperation.paths { paths.append(path, .object(operations)) }
         return paths
     }()
 
@@ -213,7 +214,7 @@ package enum OpenAPI {
         ]
     }
 
-    private static func answers(_ successes: JSON.Object, _ faults: [Int]) -> JSON {
+    static func answers(_ successes: JSON.Object, _ faults: [Int]) -> JSON {
         var answers = successes
         for status in faults.sorted() {
             answers[String(status)] = reference("responses", status == 401 ? "Unauthorized" : "Fault")
