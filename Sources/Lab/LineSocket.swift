@@ -11,7 +11,7 @@ import Glibc
 ///   - seconds: how long to wait for the answer.
 /// - Returns: the answer without its newline.
 /// - Throws: `LabError` when nobody listens, or no whole line comes in time.
-func ask(_ line: String, at path: String, seconds: Double) throws(LabError) -> String {
+public func ask(_ line: String, at path: String, seconds: Double) throws(LabError) -> String {
     let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw LabError(errno: "cannot open a socket") }
     defer { close(descriptor) }

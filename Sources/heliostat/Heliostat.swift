@@ -32,7 +32,8 @@ struct Heliostat: AsyncParsableCommand {
             CommandGroup(
                 name: "Observation:",
                 subcommands: [
-                    StatusCommand.self, StatsCommand.self, ExplainCommand.self, DoctorCommand.self, DemoCommand.self,
+                    StatusCommand.self, StatsCommand.self, ExplainCommand.self, ProgramCommand.self,
+                    DoctorCommand.self, DemoCommand.self,
                 ]),
         ])
 

@@ -38,6 +38,37 @@ import Testing
         #expect(desired.program.taps.map(\.id) == ["f"])
     }
 
+    /// What one host sends on is what the other accepts.
+    @Test func portOfAnotherHeliostatHostIsATunnelThereAndADeliveryHere() throws {
+        let far = Sample.port("far", host: "there", interface: "veth9")
+        let snapshot = Sample.snapshot(
+            ports: [web, far], services: [Sample.service("s", port: "far")],
+            flows: [Sample.flow("f", service: "s", port: "web")])
+        let sender = DesiredState(snapshot, host: "here")
+        #expect(sender.verdicts.isEmpty)
+        #expect(
+            sender.program.destinations == [
+                .init(
+                    id: "s",
+                    target: .tunnel(
+                        .init(remote: .init("192.0.2.2")!, tunnelID: 5001, source: .init("192.0.2.1")!)))
+            ])
+        #expect(sender.program.taps.map(\.id) == ["f"] && sender.program.deliveries.isEmpty)
+        let receiver = DesiredState(snapshot, host: "there")
+        try receiver.program.validate()
+        #expect(
+            receiver.program.deliveries == [
+                .init(
+                    id: "s", peers: [.init("192.0.2.1")!], local: .init("192.0.2.2")!, tunnelID: 5001,
+                    interface: "veth9")
+            ])
+        #expect(receiver.program.taps.isEmpty)
+        // Without a flow from elsewhere nobody's packets are accepted.
+        let quiet = DesiredState(
+            Sample.snapshot(ports: [far], services: [Sample.service("s", port: "far")]), host: "there")
+        #expect(quiet.program.deliveries.isEmpty)
+    }
+
     @Test func capturesAsTheProfileSays() throws {
         var span = Sample.port("span", interface: "eth7", capture: .span)
         span.profile.side = .`self`
@@ -67,7 +98,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (Sample.port("d", host: "there"), Status.error, "another Heliostat host"),
+        (Sample.port("d", host: "there"), Status.down, "no interface"),
         (Sample.port("d", host: "nowhere"), .down, "which is not known"),
         (Sample.port("d", host: ""), .down, "not bound"),
         (Sample.port("d", host: "bare"), .error, "no tunnel address"),

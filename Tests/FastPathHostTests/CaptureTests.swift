@@ -41,7 +41,7 @@ struct CaptureTests {
             let index = Int32(if_nametoindex("v0"))
             let loaded = try program.load(slot: 9, direction: HS_OUT)
             let hook = try CaptureHook(loaded, interface: index, name: "v0", ingress: false, kind: kind)
-            #expect(hook.kind == kind && hook.isInPlace)
+            #expect(hook.kind == kind && hook.isInPlace())
             try Self.send(5, "v0")
             try Self.send(3, "v1")  // ingress of v0: no program there
             #expect(entries.counts(out).matched >= 5 && entries.counts(out).matched < 8 + 20)
@@ -61,12 +61,12 @@ struct CaptureTests {
             let index = Int32(if_nametoindex("v0"))
             let hook = try CaptureHook(
                 try program.load(slot: 0, direction: HS_IN), interface: index, name: "v0", ingress: true)
-            #expect(hook.isInPlace)
+            #expect(hook.isInPlace())
             let intruder = try CaptureHook(
                 try program.load(slot: 1, direction: HS_IN), interface: index, name: "v0", ingress: true)
-            #expect(intruder.isInPlace && !hook.isInPlace)
+            #expect(intruder.isInPlace() && !hook.isInPlace())
             try hook.restore("v0")
-            #expect(hook.isInPlace && !intruder.isInPlace)
+            #expect(hook.isInPlace() && !intruder.isInPlace())
         }
     }
 
@@ -80,7 +80,7 @@ struct CaptureTests {
             var links = LinkTable()
             try links.reload(NetlinkSocket())
             #expect(Sweep.run(links) == ["v0"])
-            #expect(!hook.isInPlace && Sweep.run(links) == [])
+            #expect(!hook.isInPlace() && Sweep.run(links) == [])
         }
     }
 }

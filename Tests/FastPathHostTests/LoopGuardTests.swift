@@ -148,7 +148,7 @@ struct LoopGuardTests {
             let loaded = try program.load(slot: 0, direction: HS_OUT)
             let hook = try CaptureHook(
                 loaded, interface: Int32(if_nametoindex("v0")), name: "v0", ingress: false)
-            #expect(hook.isInPlace)
+            #expect(hook.isInPlace())
             let (ours, others) = Self.packets(encapsulation, isIPv6)
             for packet in ours {
                 let before = entries.counts(out).matched

@@ -1,5 +1,6 @@
 // From intents to the program that carries them out: pure, from scratch every time. What cannot be carried out is left
-// out with its reason and keeps nothing else from running. DesiredTaps.swift has the second half, flows and mirrors.
+// out with its reason and keeps nothing else from running. DesiredTaps.swift has the second part, flows and mirrors, DesiredDeliveries.swift the
+// third.
 // Before: a snapshot of the store. After: Outcome (statuses) and Reconciler (application).
 
 package import ControlModel
@@ -20,14 +21,14 @@ package struct DesiredState: Sendable {
     }
 
     /// Always valid; its generation is 0 until it is applied.
-    package private(set) var program = MirrorProgram()
+    package internal(set) var program = MirrorProgram()
     /// By id of the tap service, tap flow or tap mirror.
-    package private(set) var verdicts: [String: Verdict] = [:]
+    package internal(set) var verdicts: [String: Verdict] = [:]
 
     let hostName: String
     let remotes: RemoteRules
     let filters: FilterCode
-    private let hosts: [String: Host]
+    let hosts: [String: Host]
     let ports: [String: Port]
     private(set) var services: [String: TapService] = [:]
     /// By id of the tap service: the destinations that its taps name.
@@ -67,6 +68,7 @@ package struct DesiredState: Sendable {
         for mirror in snapshot.tapMirrors.map(\.object) where mirror.status != .pendingDelete {
             do throws(Verdict) { try place(mirror) } catch { verdicts[mirror.id] = error }
         }
+        addDeliveries(snapshot.tapFlows.map(\.object))
     }
 
     // MARK: Destinations
@@ -106,8 +108,12 @@ package struct DesiredState: Sendable {
                 .down("port \(port.label) is bound to host '\(port.hostName)', which is not known; create it"))
         }
         if host.isHeliostat {
-            let place = "port \(port.label) is on Heliostat host '\(host.name)'"
-            return .failure(.error("\(place): delivery on another Heliostat host is not offered yet"))
+            return interface(of: port).flatMap { _ in path(from: hostName, to: host) }.map { path in
+                .tunnel(
+                    .init(
+                        remote: path.remote, encapsulation: service.encapsulation, tunnelID: UInt32(service.tunnelID),
+                        source: path.source))
+            }
         }
         guard let remote = host.tunnelAddresses.first else {
             return .failure(.error("host '\(host.name)' has no tunnel address; set its tunnel_addresses"))

@@ -1,0 +1,91 @@
+// Promise: a tap flow of one host reaches a tap service's port on another. REST on A alone; B runs what
+// `heliostat program --host B` prints. The ledger is exact across both.
+
+import Foundation
+import Lab
+import MirrorProgram
+import Testing
+
+extension Promises {
+    @Suite struct PromiseTwoHosts {
+        /// A is the lab's host; B is its monitor, with a port of its own behind which `collector` sits.
+        @Test(arguments: ["vxlan", "erspan2"]) func copiesReachThePortOfAnotherHost(encapsulation: String) throws {
+            try TappedPair.with { lab in
+                let directory = try TemporaryDirectory()
+                defer { directory.delete() }
+                let (a, b) = (lab.host, lab.monitor)
+                let far = try Namespace("far")
+                defer { far.delete() }
+                try b.ip(
+                    "link add port-far type veth peer name eth0 netns \(far.name)",
+                    "link set port-far mtu \(lab.options.mtu) up")
+                try far.ip("link set eth0 mtu \(lab.options.mtu) up")
+                try far.offloads(of: "eth0", ["gro": false])
+                try far.receiveOnOneCPU("eth0")
+
+                let serve = try ServeProcess(
+                    in: a, stateDirectory: "\(directory.path)/state",
+                    ["--host", "a", "--tunnel-address", TappedPair.hostAddress])
+                defer { serve.process.terminate() }
+                try serve.command([
+                    "host", "create", "b", "--address", TappedPair.monitorAddress, "--heliostat",
+                ])
+                try serve.command(["port", "create", "web", "--interface", TappedPair.tappedPort])
+                try serve.command(["port", "create", "far", "--host", "b", "--interface", "port-far"])
+                try serve.command([
+                    "service", "create", "ids", "--port", "far", "--encapsulation", encapsulation, "--vni", "77",
+                ])
+                try serve.command(["flow", "create", "web-both", "--port", "web", "--service", "ids"])
+                let program = try serve.command(["program", "--host", "b"])
+                let delivering = try DataplaneProcess(
+                    in: b, stateDirectory: "\(directory.path)/b", program: program)
+                defer { delivering.terminate() }
+                #expect(
+                    poll(seconds: 5, every: 0.05) { (try? Self.delivery(delivering).status)?.state == .ready },
+                    "\(program)\n\(try delivering.request(#"{"method":"status"}"#))")
+
+                let streams = [
+                    try Mirror.stream(1, lengths: [60, 128, 1514]), try Mirror.stream(2, fromB: true, lengths: [64]),
+                ]
+                let copies = try FrameReceiver(in: far, interface: "eth0", streams: streams)
+                let senders = [
+                    try FrameSender(streams[0], in: lab.a, interface: "eth0", rate: 5_000, count: 10_000),
+                    try FrameSender(streams[1], in: lab.b, interface: "eth0", rate: 5_000, count: 10_000),
+                ]
+                let sent = try senders.map { try $0.wait() }
+                let report = copies.settle()
+                for (index, sent) in sent.enumerated() { report.streams[index].expectWhole(sent, "stream \(index + 1)") }
+
+                // Handed over by A = delivered by B: whatever else went through the port (ARP) is in both.
+                let handed = try Self.handed("\(directory.path)/state/dataplane/dataplane.sock", encapsulation)
+                let arrived = try Self.delivery(delivering).statistics
+                #expect(arrived.frames == handed && handed >= 20_000, "handed \(handed), delivered \(arrived)")
+                #expect(arrived.drops.values.allSatisfy { $0 == 0 }, "\(arrived)")
+                if encapsulation == "erspan2" { #expect(arrived.gaps == 0, "\(arrived)") }
+                print("two hosts, \(encapsulation): handed over by A \(handed), delivered by B \(arrived.frames)")
+                try copies.stop()
+            }
+        }
+
+        private static func delivery(
+            _ dataplane: DataplaneProcess
+        ) throws -> (status: DeliveryStatus, statistics: DeliveryStatistics) {
+            let status = try reply(try dataplane.request(#"{"method":"status"}"#)).status
+            let statistics = try reply(try dataplane.request(#"{"method":"stats"}"#)).stats
+            return (try #require(status?.deliveries.first), try #require(statistics?.deliveries.first))
+        }
+
+        private static func handed(_ socket: String, _ encapsulation: String) throws -> UInt64 {
+            let statistics = try #require(try reply(try ask(#"{"method":"stats"}"#, at: socket, seconds: 5)).stats)
+            for ledger in statistics.destinations {
+                #expect(ledger.offered == ledger.frames + ledger.drops.values.reduce(0, +), "\(ledger)")
+                #expect(ledger.drops.values.allSatisfy { $0 == 0 }, "\(ledger)")
+            }
+            return statistics.destinations.reduce(0) { $0 + $1.frames }
+        }
+
+        private static func reply(_ line: String) throws -> DataplaneReply {
+            try JSONDecoder().decode(DataplaneReply.self, from: Data(line.utf8))
+        }
+    }
+}
