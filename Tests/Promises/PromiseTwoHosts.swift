@@ -40,9 +40,11 @@ extension Promises {
                 let delivering = try DataplaneProcess(
                     in: b, stateDirectory: "\(directory.path)/b", program: program)
                 defer { delivering.terminate() }
-                #expect(
-                    poll(seconds: 5, every: 0.05) { (try? Self.delivery(delivering).status)?.state == .ready },
-                    "\(program)\n\(try delivering.request(#"{"method":"status"}"#))")
+                let isReady = poll(seconds: 5, every: 0.05) {
+                    (try? Self.delivery(delivering).status)?.state == .ready
+                }
+                let status = try delivering.request(#"{"method":"status"}"#)
+                #expect(isReady, "\(program)\n\(status)")
 
                 let streams = [
                     try Mirror.stream(1, lengths: [60, 128, 1514]), try Mirror.stream(2, fromB: true, lengths: [64]),
