@@ -47,6 +47,7 @@ class Server:
             command + self.options, stdout=subprocess.PIPE, stderr=self.log, text=True, env=self.environment)
         ready, _, _ = select.select([self.process.stdout], [], [], 20)
         line = self.process.stdout.readline() if ready else ""
+        self.line = line
         found = re.search(r"(https?)://(\S+):(\d+)", line)
         if not found:
             self.stop()

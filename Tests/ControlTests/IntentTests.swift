@@ -1,7 +1,9 @@
 // What the API does to intents: statuses on deletion, cascades, tunnel ids, and races.
 
 import ControlModel
+import ControlReconcile
 import ControlStore
+import MirrorProgram
 import Testing
 
 @Suite struct IntentTests {
@@ -15,7 +17,8 @@ import Testing
         #expect(try await api.delete("taas/tap_services/\(tap.service)").status == 204)
         #expect(try await api.get("taas/tap_services/\(tap.service)").status == 404)
         #expect(try await api.get("taas/tap_flows/\(tap.flow)").status == 404)
-        #expect(try await api.store.list(["tunnel_id"]).rows.isEmpty)
+        // Its tunnel id is owed until the dataplane has let go.
+        #expect(try await api.store.snapshot().owedTunnelIDs.map(\.serviceID) == [tap.service])
     }
 
     @Test func deletingWhatIsActiveWaits() async throws {
@@ -90,6 +93,16 @@ import Testing
         let id = try #require(chosen.object["tap_service"]?.object?["tunnel_id"]?.integer)
         #expect(TapService.tunnelIDPool.contains(id))
         _ = try await api.delete("taas/tap_services/\(first.object["tap_service"]!.object!["id"]!.string!)")
+        // The dataplane has not said that it let go.
+        #expect(try await api.post("taas/tap_services", body).fault.hasPrefix("409 TunnelIdInUse: Tunnel id 5001 "))
+        let snapshot = try await api.store.snapshot()
+        #expect(snapshot.owedTunnelIDs.map(\.tunnelID) == [5001])
+        let status = DataplaneStatus(
+            version: "1", pid: 1, epoch: "e", generation: 1, ports: [], destinations: [], taps: [])
+        let outcome = Outcome(
+            snapshot, DesiredState(snapshot, host: "here"), .running(status), host: "here", interfaces: [])
+        _ = try await api.store.commit(outcome.removals)
+        #expect(try await api.store.snapshot().owedTunnelIDs.isEmpty)
         #expect(try await api.post("taas/tap_services", body).status == 201)
     }
 

@@ -153,6 +153,57 @@ enum StoreConformance {
         try await StoreConformance.all[index](SQLiteStore(path: directory.path + "/store.db"))
     }
 
+    /// Two of them on one file are two processes to each other.
+    @Test(.timeLimit(.minutes(1))) func watchSeesOtherProcesses() async throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/store.db"
+        let (one, other) = (try SQLiteStore(path: path), try SQLiteStore(path: path))
+        var changes = one.watch(after: 0).makeAsyncIterator()
+        var commit = Commit()
+        commit.put(Key("port", "p"), [1])
+        let revision = try await other.commit(commit)
+        #expect(await changes.next() == revision)
+    }
+
+    @Test func commitsOfOneGroupHaveEachTheirOutcome() async throws {
+        let directory = try TemporaryDirectory()
+        let store = try SQLiteStore(path: directory.path + "/store.db")
+        let outcomes = try await withThrowingTaskGroup { group in
+            for value in UInt8(0)..<100 {
+                group.addTask {
+                    var commit = Commit()
+                    if value % 2 == 1 { commit.expectations[Key("port", "none")] = .some(7) }
+                    commit.put(Key("port", "\(value)"), [value])
+                    return try await store.conflict(of: commit) == nil
+                }
+            }
+            return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        #expect(outcomes == 50)
+        let rows = try await store.list(["port"])
+        #expect(rows.revision == 50)
+        #expect(Set(rows.rows.map(\.revision)).count == 50)
+        #expect(rows.rows.allSatisfy { $0.value[0] % 2 == 0 })
+    }
+
+    @Test func refusesANewerSchema() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/store.db"
+        try SQLiteStore(path: path).close()
+        let shell = Process()
+        shell.executableURL = URL(filePath: "/usr/bin/env")
+        shell.arguments = [
+            "python3", "-c",
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+                + "c.execute(\"INSERT INTO grdb_migrations VALUES ('9999: of tomorrow')\"); c.commit()", path,
+        ]
+        try shell.run()
+        shell.waitUntilExit()
+        #expect(shell.terminationStatus == 0)
+        let error = #expect(throws: StoreError.self) { try SQLiteStore(path: path) }
+        #expect(error?.description.contains("a newer heliostat wrote it") == true)
+    }
+
     @Test func keepsWhatItAcknowledged() async throws {
         let directory = try TemporaryDirectory()
         let path = directory.path + "/store.db"

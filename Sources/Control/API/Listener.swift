@@ -16,10 +16,10 @@ package enum Listener: Sendable {
     case tcp(host: String, port: Int, certificate: TLSCertificate? = nil)
 
     /// - Parameter onRunning: called once, with the address that was really obtained.
-    package func application(
-        _ responder: some HTTPResponder & Sendable, logger: Logger,
-        onRunning: @escaping @Sendable (SocketAddress?) async -> Void
-    ) throws -> some ApplicationProtocol {
+    package func application<Answers: HTTPResponder>(
+        _ responder: Answers, logger: Logger, onRunning: @escaping @Sendable (SocketAddress?) async -> Void
+    ) throws -> Application<Answers>
+    where Answers.Context: InitializableFromSource<ApplicationRequestContextSource> {
         var logger = logger
         // Hummingbird's own messages at `info` say nothing that `serving` does not.
         logger.logLevel = max(logger.logLevel, .notice)

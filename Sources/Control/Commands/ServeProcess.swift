@@ -42,6 +42,8 @@ package struct ServeProcess: Sendable {
     package func prepare() throws(ServeError) -> Int32 {
         umask(0o027)
         signal(SIGPIPE, SIG_IGN)
+        // A file that may not grow is an error to the caller, as a full disk is.
+        signal(SIGXFSZ, SIG_IGN)
         try findUser()
         try directory.prepare()
         if settings.isAPIOnly {
@@ -232,7 +234,7 @@ package struct ServeProcess: Sendable {
             logger: logger
         ) { address in
             let host = listen.host.contains(":") ? "[\(listen.host)]" : listen.host
-            await ready.add("http://\(host):\(address?.port ?? listen.port)/metrics")
+            await ready.add("metrics http://\(host):\(address?.port ?? listen.port)/metrics")
         }
     }
 

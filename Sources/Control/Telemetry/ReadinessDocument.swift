@@ -2,6 +2,7 @@
 // Before: Telemetry. After: GET /readyz.
 
 package import ControlModel
+import MirrorProgram
 
 extension Telemetry {
     /// - Parameters:
