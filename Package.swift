@@ -89,7 +89,7 @@ let package = Package(
         .target(
             name: "ControlAPI",
             dependencies: [
-                "ControlModel", "ControlStore", "ControlIdentity", "ControlTelemetry", log,
+                "ControlModel", "ControlStore", "ControlIdentity", "ControlTelemetry", "PacketFilter", log,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
@@ -100,7 +100,7 @@ let package = Package(
             path: "Sources/Control/API", swiftSettings: base),
         .target(
             name: "ControlReconcile",
-            dependencies: ["ControlModel", "ControlStore", "ControlTelemetry", "MirrorProgram", log],
+            dependencies: ["ControlModel", "ControlStore", "ControlTelemetry", "MirrorProgram", "PacketFilter", log],
             path: "Sources/Control/Reconcile", swiftSettings: base),
         .target(
             name: "ControlTelemetry",

@@ -2,6 +2,7 @@
 // Before: DesiredState. After: the code of a MirrorProgram.PacketFilter.
 
 package import MirrorProgram
+import PacketFilter
 import Synchronization
 
 /// What expressions come to.
@@ -19,8 +20,15 @@ package final class FilterCode: Sendable {
     /// Beyond so many the memory begins anew: expressions that nobody uses any more go with it.
     private static let mostKnown = 4096
 
-    /// - Parameter compile: from an expression to code; without it, the dataplane gets the expression alone.
-    package init(_ compile: @escaping @Sendable (String) -> Outcome = { _ in .success([]) }) { self.compile = compile }
+    /// - Parameter compile: from an expression to code.
+    package init(_ compile: @escaping @Sendable (String) -> Outcome = FilterCode.libpcap) { self.compile = compile }
+
+    /// libpcap's code, or what it refuses with its place.
+    package static let libpcap: @Sendable (String) -> Outcome = { expression in
+        do throws(FilterError) {
+            return .success(try FilterCompiler.compile(expression))
+        } catch { return .failure(Fault(error.description)) }
+    }
 
     package func code(of expression: String) -> Outcome {
         if let outcome = known.withLock({ $0[expression] }) { return outcome }
