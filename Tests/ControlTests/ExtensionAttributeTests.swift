@@ -8,6 +8,7 @@ import ControlStore
 import ControlTelemetry
 import HTTPTypes
 import MirrorProgram
+import Synchronization
 import Testing
 
 @Suite struct ExtensionAttributeTests {
@@ -68,6 +69,50 @@ import Testing
         let verdict = desired.verdicts[shown["id"]!.string!]
         #expect(verdict?.status == .error)
         #expect(verdict?.reason.hasPrefix("vlan_filter '\(text)'") == true)
+    }
+
+    @Test func aFilterThatIsWrongIsRefusedWithItsPlace() async throws {
+        let api = try await APIHarness()
+        let tap = try await api.makeTap()
+        let flow: JSON = [
+            "tap_service_id": .string(tap.service), "source_port": .string(tap.source), "direction": "IN",
+            "filter": "tcp port htp",
+        ]
+        let fault = "400 HTTPBadRequest: Invalid input for filter. Reason: column 10: 'htp': unknown port 'htp'."
+        #expect(try await api.post("taas/tap_flows", ["tap_flow": flow]).fault == fault)
+        #expect(
+            try await api.put("taas/tap_flows/\(tap.flow)", ["tap_flow": ["filter": "tcp port htp"]]).fault == fault)
+        let mirror: JSON = [
+            "port_id": .string(tap.source), "directions": ["IN": 1], "remote_ip": "192.0.2.50", "mirror_type": "gre",
+            "filter": "tcp port htp",
+        ]
+        #expect(try await api.post("taas/tap_mirrors", ["tap_mirror": mirror]).fault == fault)
+        #expect(try await api.put("taas/tap_flows/\(tap.flow)", ["tap_flow": ["filter": "udp"]]).status == 200)
+        let compiled = DesiredState(try await api.store.snapshot(), host: "here").program.taps.first
+        #expect(compiled?.filter?.code.isEmpty == false)
+    }
+
+    /// What was written before libpcap could refuse it is an ERROR of its own; each expression is compiled once.
+    @Test func aFilterThatDoesNotCompileIsAnError() {
+        let compiled = Compiled()
+        let filters = FilterCode { expression in
+            compiled.add(expression)
+            return expression == "bad" ? .failure(.init("column 1: no")) : .success([])
+        }
+        func mirror(_ id: String, _ filter: String, _ tunnel: Int64) -> TapMirror {
+            var mirror = Sample.mirror(id, port: "web", ["IN": .integer(tunnel)])
+            mirror.actions.filter = filter
+            return mirror
+        }
+        let snapshot = Sample.snapshot(
+            ports: [Sample.port("web", interface: "veth0")],
+            mirrors: [mirror("a", "bad", 1), mirror("b", "udp", 2), mirror("c", "udp", 3)])
+        for _ in 0..<2 {
+            let desired = DesiredState(snapshot, host: "here", filters: filters)
+            #expect(desired.verdicts["a"]?.reason == "filter 'bad': column 1: no")
+            #expect(desired.program.taps.map(\.id) == ["b/IN", "c/IN"])
+        }
+        #expect(compiled.expressions == ["bad", "udp"])
     }
 
     // MARK: Destinations
@@ -239,4 +284,11 @@ import Testing
             ])
         #expect(try await statistics("ports/\(tap.source)", "port") == nil)
     }
+}
+
+/// What was compiled, in order.
+private final class Compiled: Sendable {
+    private let list = Mutex<[String]>([])
+    var expressions: [String] { list.withLock { $0 } }
+    func add(_ expression: String) { list.withLock { $0.append(expression) } }
 }

@@ -147,7 +147,9 @@ struct KernelFilterTests {
     @Test func frameThatNobodyWantsIsNotCounted() throws {
         let filter = compiled("tcp port 4242")
         let bench = try KernelBench(
-            CaptureWish(filtered: [(bit: 0, tap: .init(id: "t", port: "p", direction: .out, destinations: [], filter: filter))]))
+            CaptureWish(filtered: [
+                (bit: 0, tap: .init(id: "t", port: "p", direction: .out, destinations: [], filter: filter))
+            ]))
         var dice = Dice(1)
         for _ in 0..<50 { #expect(try bench.run(CaseFrame.random(&dice).bytes).records.isEmpty) }
         #expect(bench.entries.counts(KernelBench.point).matched == 0)
@@ -158,7 +160,8 @@ struct KernelFilterTests {
             id: "t", port: "p", direction: .out, destinations: [], vlanFilter: .init("7,100-102,101-189"))
         let bench = try KernelBench(CaptureWish(filtered: [(bit: 63, tap: tap)]))
         for id in [0, 6, 7, 8, 99, 100, 150, 189, 190, 4095] {
-            let frame = [UInt8](repeating: 2, count: 12) + [0x81, 0, UInt8(id >> 8), UInt8(id & 255)]
+            let frame =
+                [UInt8](repeating: 2, count: 12) + [0x81, 0, UInt8(id >> 8), UInt8(id & 255)]
                 + [UInt8](repeating: 0, count: 60)
             let isWanted = id == 7 || (100...189).contains(id)
             #expect(try bench.run(frame).records.map(\.0.taps) == (isWanted ? [1 << 63] : []), "\(id)")
@@ -177,7 +180,8 @@ struct KernelFilterTests {
     /// Of a filter as long as they get, and of as many taps as a port has.
     @Test func theKernelTakesTheLargest() throws {
         let long = compiled((0..<300).map { "host 10.0.\($0 % 250).\($0 / 250 + 1)" }.joined(separator: " or "))
-        let bench = try KernelBench(wish([long] + (0..<62).map { compiled("tcp port \($0 + 1) or udp port \($0 + 90)") }))
+        let bench = try KernelBench(
+            wish([long] + (0..<62).map { compiled("tcp port \($0 + 1) or udp port \($0 + 90)") }))
         #expect(bench.entries.unfiltered.isEmpty, "\(bench.entries.unfiltered)")
         // One whose jumps are too far is left to the worker, and only that one.
         let far = [MirrorProgram.FilterInstruction](
@@ -192,13 +196,17 @@ struct KernelFilterTests {
     /// What a filter costs the sender of a frame that nobody wants, ns; printed, not judged.
     @Test func cost() throws {
         var words: [String] = []
-        let frame = [UInt8](repeating: 2, count: 12) + [8, 0, 0x45, 0, 0, 100, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]
+        let frame =
+            [UInt8](repeating: 2, count: 12) + [
+                8, 0, 0x45, 0, 0, 100, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+            ]
             + [UInt8](repeating: 3, count: 80)
         for terms in [1, 8] {
             let text = (0..<terms).map { "tcp port \(1000 + $0)" }.joined(separator: " or ")
             let tap = MirrorProgram.Tap(id: "t", port: "p", direction: .out, destinations: [], filter: compiled(text))
             let bench = try KernelBench(CaptureWish(filtered: [(bit: 0, tap: tap)]))
-            words.append("\(terms): \(try (0..<5).map { _ in try bench.run(frame, times: 200_000).nanoseconds }.min()!)")
+            words.append(
+                "\(terms): \(try (0..<5).map { _ in try bench.run(frame, times: 200_000).nanoseconds }.min()!)")
         }
         let taps = try KernelBench(
             CaptureWish(

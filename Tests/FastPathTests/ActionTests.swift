@@ -40,7 +40,8 @@ private final class ActionRig {
             counters: spread, members: [(id: "one", index: 1), (id: "two", index: 2), (id: "three", index: 3)])
         let plans = destinations.indices.map { index in
             DestinationPlan(
-                encapsulation: nil, frameLimit: limit, uplink: uplink.uplink, fate: down.contains(index) ? .noRoute : nil,
+                encapsulation: nil, frameLimit: limit, uplink: uplink.uplink,
+                fate: down.contains(index) ? .noRoute : nil,
                 counters: destinations[index])
         }
         let needsSpread = taps.contains { $0.spread }
@@ -152,7 +153,13 @@ private func flow(_ number: Int, back: Bool = false, payload: Int = 40) -> [UInt
         #expect(lab.push([frames[0]], every: 80_000_000).count == 1)
         #expect((9...10).contains(lab.push(frames, every: 1).count))
         // What is cut to 100 bytes costs 800 bits.
-        lab.run([(lab.tap { $0.rateLimit = .init(bitsPerSecond: 1_000_000); $0.snaplen = 100 }, [0], false)])
+        lab.run([
+            (
+                lab.tap {
+                    $0.rateLimit = .init(bitsPerSecond: 1_000_000); $0.snaplen = 100
+                }, [0], false
+            )
+        ])
         _ = lab.push([frames[0]], every: 200_000_000)
         #expect(lab.push((0..<200).map { flow($0, payload: 1000) }, every: 1).count == 124)
         lab.expectBalance()
@@ -182,7 +189,8 @@ private func flow(_ number: Int, back: Bool = false, payload: Int = 40) -> [UInt
             let gained = zip(lab.destinations, before).map { $0.frames - $1 }
             #expect(gained.sorted() == [0, 0, 0, 2])
         }
-        #expect(lab.destinations[1...].allSatisfy { (140...260).contains($0.frames) }, "\(lab.destinations.map(\.frames))")
+        #expect(
+            lab.destinations[1...].allSatisfy { (140...260).contains($0.frames) }, "\(lab.destinations.map(\.frames))")
         #expect(lab.spread.frames == 600 && lab.counters[0].frames == 600)
         lab.expectBalance()
     }

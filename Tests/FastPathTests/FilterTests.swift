@@ -39,7 +39,9 @@ import Testing
             rig.run()
             let sent = uplink.sent(rig.area)
             rig.run()
-            guard UInt64(sent.count) == counters[0].frames - before[0], !sent.isEmpty else { return ["nothing was sent"] }
+            guard UInt64(sent.count) == counters[0].frames - before[0], !sent.isEmpty else {
+                return ["nothing was sent"]
+            }
             return filters.indices.compactMap { index in
                 let expected = sent.count { filters[index].reference($0) }
                 let found = Int(counters[index + 1].frames - before[index + 1])

@@ -53,7 +53,8 @@ extension Promises {
             program.taps[1].rateLimit = .init(framesPerSecond: 200)
             try Mirror.with(program) { mirror in
                 let stream = try Mirror.stream(1, lengths: [500])
-                let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 10_000).wait()
+                let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 10_000)
+                    .wait()
                 let statistics = try mirror.ledger(offered: [Mirror.monitor: 1_000, Mirror.second: 10_000])
                 let taps = Dictionary(uniqueKeysWithValues: statistics.taps.map { ($0.id, $0) })
                 let sampled = try #require(taps["tap0"])
@@ -73,7 +74,8 @@ extension Promises {
                 for namespace in [a, b] { try namespace.offloads(of: "eth0", ["tso": true, "gso": true, "tx": true]) }
                 let bytes = 4_000_000
                 #expect(
-                    try TCPTransfer.run(from: a, to: b, address: TappedPair.addressOfB, bytes: bytes, rate: 16e6) == bytes)
+                    try TCPTransfer.run(from: a, to: b, address: TappedPair.addressOfB, bytes: bytes, rate: 16e6)
+                        == bytes)
                 let statistics = try mirror.ledger()
                 let taps = Dictionary(uniqueKeysWithValues: statistics.taps.map { ($0.id, $0) })
                 #expect(taps["tap0"]?.frames == 0, "no segment is longer than the wire takes")

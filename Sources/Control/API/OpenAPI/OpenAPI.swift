@@ -123,7 +123,7 @@ package enum OpenAPI {
         [
             "summary": "Always 404, as upstream: the id is missing.",
             "operationId": .string("\(verb)_\(kind.collection)"),
-            "responses": answers([:], [400, 401, 404]),
+            "responses": answers([:], verb == "update" ? [400, 401, 404, 415] : [400, 401, 404]),
         ]
     }
 

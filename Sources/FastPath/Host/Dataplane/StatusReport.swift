@@ -100,7 +100,8 @@ extension Dataplane {
         strays[DropReason.uplinkDown.name, default: 0] += abandoned
         return DataplaneStatistics(
             epoch: epoch, time: Double(now.tv_sec) + Double(now.tv_nsec) / 1e9, taps: sums.taps,
-            destinations: sums.destinations, deliveries: deliveryStatistics, strays: strays, umem: worker.thread.census())
+            destinations: sums.destinations, deliveries: deliveryStatistics, strays: strays,
+            umem: worker.thread.census())
     }
 
     /// Logs every port and destination whose state is not what it was.
