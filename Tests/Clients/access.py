@@ -12,6 +12,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import osc
 from server import HELIOSTAT, Server, wait_for
 
 PASSWORD = "correct horse battery staple"
@@ -65,6 +66,15 @@ class TLSTests(unittest.TestCase):
             server.process.send_signal(signal.SIGHUP)
             self.assertTrue(wait_for(lambda: "what was in use stays" in server.text()), server.text())
             self.assertEqual(subject(server)[:2], (200, "second"))
+
+    def test_the_client_over_https(self):
+        """The catalog's addresses are https too."""
+        with Server(*self.options) as server:
+            server.command("user", "add", "ada", "--project", "demo", input=PASSWORD + "\n")
+            cloud = osc.password(server, "ada", PASSWORD, "demo")
+            self.assertEqual(cloud.json("--os-cacert", f"{self.tls}/cert.pem", "tap", "service", "list"), [])
+            with self.assertRaises(osc.Failed):
+                cloud("tap", "service", "list")
 
     def test_old_versions_are_refused(self):
         with Server(*self.options) as server:

@@ -74,6 +74,9 @@ class CopiesTests(unittest.TestCase):
         ip("-n", MONITOR, "link", "set", name, "up")
 
     def clean(self):
+        """The links by name: with a namespace they go only a while later."""
+        for name in (INSIDE, OUTSIDE):
+            subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
         for name in (BOX, MONITOR):
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
