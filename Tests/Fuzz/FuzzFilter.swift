@@ -64,6 +64,7 @@ final class FuzzFilter {
         var header = record(length: frame.count)
         header.length = length + missing
         header.gso_segments = 1
+        header.flags = UInt8(HS_UNFILTERED.rawValue)
         let before = plan.counters.offered
         ring.with(header, frame) { rig.run() }
         rig.worker.freeTables()
