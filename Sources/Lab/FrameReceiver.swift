@@ -95,7 +95,10 @@ public final class FrameReceiver: Sendable {
                 return count
             }
             if count > 0 { continue }
-            if last { return }
+            if last {
+                file?.flush()
+                return
+            }
             socket.waitReadable(milliseconds: 20)
         }
     }

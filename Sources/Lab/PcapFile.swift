@@ -17,7 +17,13 @@ public final class PcapFile: @unchecked Sendable {
         fwrite(header, 4, header.count, file)
     }
 
+    /// Creates a file without frames.
+    public static func empty(at url: URL) throws { _ = try PcapFile(url) }
+
     deinit { fclose(file) }
+
+    /// Makes everything so far readable for others.
+    func flush() { fflush(file) }
 
     /// Appends a frame as it was on the wire.
     func append(_ frame: borrowing CapturedFrame) {

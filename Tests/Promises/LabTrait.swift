@@ -1,4 +1,4 @@
-// Where and when a promise is tested: on machines that have network namespaces, one lab at a time.
+// Where and when a test on namespaces runs: on machines that have them, one lab at a time. Tests/LabTests links here.
 
 import Lab
 import Testing

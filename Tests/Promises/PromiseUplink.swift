@@ -15,13 +15,25 @@ extension Promises {
             let sent = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 10_000, count: 10_000).wait()
             receiver.wait(seconds: 5) { $0.frames >= sent.frames }
             try receiver.stop().streams[0].expectWhole(sent, "originals")
-            // A sender that waits for a copy would be slower by far than a busy machine makes it.
-            #expect(sent.rate > 5_000, "the sender was slowed to \(Int(sent.rate)) frames/s")
             return sent
+        }
+
+        /// The sender is as fast as it was before anything was tapped, but for what a busy machine does to it; one
+        /// that waits for a copy would be slower by far.
+        private func expectUnhurried(_ sent: SendReport, _ baseline: SendReport) {
+            #expect(sent.rate > baseline.rate / 2, "\(Int(sent.rate)) frames/s, \(Int(baseline.rate)) untapped")
+        }
+
+        /// The same frames while the port is not tapped.
+        private func untapped(_ mirror: Mirror) throws -> SendReport {
+            try mirror.apply(MirrorProgram(generation: 2))
+            defer { _ = try? mirror.apply(Mirror.program()) }
+            return try originals(mirror, 9)
         }
 
         @Test func unresolvedNeighbour() throws {
             try Mirror.with(Mirror.program(), ready: false) { mirror in
+                let baseline = try untapped(mirror)
                 try mirror.lab.monitor.ip("link set \(TappedPair.underlay) arp off")
                 try mirror.lab.host.ip("neighbour flush dev \(TappedPair.uplink)")
                 let unreachable = try poll(seconds: 15, every: 0.05) {
@@ -31,6 +43,7 @@ extension Promises {
                 #expect(try mirror.status().taps.first?.state == .active)
                 let before = try #require(try mirror.ledger().destinations.first)
                 let sent = try originals(mirror, 1)
+                expectUnhurried(sent, baseline)
                 let after = try #require(
                     try mirror.ledger(offered: [Mirror.monitor: before.offered + sent.frames]).destinations.first)
                 let reason = DropReason.neighbourUnresolved.name
@@ -43,12 +56,14 @@ extension Promises {
 
         @Test func downedUplink() throws {
             try Mirror.with(Mirror.program()) { mirror in
+                let baseline = try untapped(mirror)
                 try mirror.lab.host.ip("link set \(TappedPair.uplink) down")
                 let seen = try poll(seconds: 5, every: 0.02) {
                     try mirror.status().destinations.first?.state == .unreachable
                 }
                 #expect(seen, "\(mirror.destinationsInWords)")
                 let sent = try originals(mirror, 1)
+                expectUnhurried(sent, baseline)
                 let ledger = try #require(try mirror.ledger(offered: [Mirror.monitor: sent.frames]).destinations.first)
                 // A downed link takes its routes with it.
                 let reasons = [DropReason.uplinkDown, .noRoute].map(\.name)
