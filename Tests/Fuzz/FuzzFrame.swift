@@ -106,7 +106,8 @@ final class FuzzFrame {
         expect(UInt64(sent.count) == handed, "\(handed) handed over, \(sent.count) left")
         for frame in sent {
             expect(frame.count >= 14 && frame.count <= lengths.map { $0.header + $0.limit }.max()!, "\(frame.count)")
-            guard frame.count >= 60, frame[0..<6].elementsEqual([2, 0, 0, 0, 0, 0x0B]), frame[6..<12].elementsEqual([2, 0, 0, 0, 0, 0x0A])
+            guard frame.count >= 60, frame[0..<6].elementsEqual([2, 0, 0, 0, 0, 0x0B]),
+                frame[6..<12].elementsEqual([2, 0, 0, 0, 0, 0x0A])
             else { continue }
             let at = frame.big16(12) == 0x8100 ? 18 : 14
             if frame[at] >> 4 == 4, frame.big16(at - 2) == 0x0800,

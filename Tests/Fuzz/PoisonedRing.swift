@@ -1,4 +1,4 @@
-// A capture ring whose records end where readable memory ends: AddressSanitizer sees the first byte that the worker reads
+// A capture ring whose records end where readable memory ends: AddressSanitizer sees the first byte that is read
 // behind what was captured. The ring itself is that of Tests/FastPathTests/Rig.swift.
 
 import CShims

@@ -72,7 +72,7 @@ import Testing
                 (.raw(0x88B5), [], [14, 15, 19, 20, 33, 34, 59, 60, 61, 64, 127, 1500, 1513, 1514]),
                 (.udp4, [], [72, 128, 1514]), (.tcp4, [], [90, 1514]), (.udp6, [], [92, 1514]),
                 (.udp4, [.init(vlan: 100, priority: 5)], [90, 1518]),
-                (.udp6, [.init(type: 0x88A8, vlan: 7), .init(vlan: 100)], [120, 1518]),
+                (.udp6, [.init(type: 0x88A8, vlan: 7), .init(vlan: 100)], [120, 1514]),
             ]
             let streams = try [false, true].flatMap { fromB in
                 try kinds.enumerated().map { index, kind in

@@ -45,19 +45,21 @@ extension Promises {
             let bytes = 8_000_000
             let capture = "\(mirror.directory.path)/iperf3.pcap"
             let before = try mirror.ledger().destinations[0].frames
+            let again = try Self.retransmitted(mirror.lab)
             let copies = try FrameReceiver(
                 in: mirror.lab.monitor, interface: TappedPair.underlay, pcap: URL(fileURLWithPath: capture))
             let command =
                 ["iperf3", "--port", "5201", "--bytes", "\(bytes)", "--bitrate", "100M", "--length", "128K"] + words
             let client = try mirror.lab.a.start(command)
             try #require(client.wait(seconds: 20) == 0, "\(client.standardOutput) \(client.standardError)")
-            let handed = try mirror.ledger().destinations[0].frames - before
-            copies.wait(seconds: 10) { $0.frames >= handed }
             #expect(copies.settle().missed == 0)
+            let handed = try mirror.ledger().destinations[0].frames - before
             let arrived = try copies.stop().frames
             #expect(arrived >= handed && arrived < handed + 50, "\(handed) handed to the uplink, \(arrived) arrived")
             let port = words.contains("--reverse") ? try Self.clientPort(capture) : 5201
-            let found = try Decoders.judge("stream.py", [capture, "\(port)", "\(bytes)"], as: StreamReport.self)
+            let repeated = try Self.retransmitted(mirror.lab) - again
+            let found = try Decoders.judge(
+                "stream.py", [capture, "\(port)", "\(bytes)", "\(repeated)"], as: StreamReport.self)
             #expect(found.faults.isEmpty, "\(name): \(found.faults.joined(separator: ", "))")
             // 50 bytes of VXLAN around what the wire takes.
             #expect(found.longest <= 1514 + 50, "\(name): \(found)")
@@ -65,6 +67,15 @@ extension Promises {
             if name != "IPv4" { #expect(found.labels >= 2, "\(name): flow labels: \(found)") }
             print("figure: iperf3 over \(name), uplink offloads \(uplinkOffloads ? "on" : "off"): tshark finds")
             print("figure: \(found.frames) copies with right checksums and sequence")
+        }
+
+        /// TCP segments that the kernels of both ends have sent a second time.
+        private static func retransmitted(_ lab: TappedPair) throws -> Int {
+            try [lab.a, lab.b].reduce(0) { sum, namespace in
+                let rows = try namespace.command("grep", "^Tcp:", "/proc/net/snmp").split(separator: "\n")
+                let (names, values) = (rows[0].split(separator: " "), rows[1].split(separator: " "))
+                return sum + (names.firstIndex(of: "RetransSegs").flatMap { Int(values[$0]) } ?? 0)
+            }
         }
 
         /// The client's port of the connection with the data, as tshark sees it.
