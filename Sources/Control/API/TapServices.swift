@@ -18,8 +18,9 @@ extension TapService: Operable {
         if let wanted = values["tunnel_id"]?.integer { try encapsulation.require(wanted, in: "tunnel_id") }
         values["tunnel_id"] = .integer(
             try await claim(
-                values["tunnel_id"]?.integer, from: tunnelIDPool(of: encapsulation, deployment: operations.tunnelIDPool),
-                owner: id, operations.store, &transaction))
+                values["tunnel_id"]?.integer,
+                from: tunnelIDPool(of: encapsulation, deployment: operations.tunnelIDPool), owner: id,
+                operations.store, &transaction))
         return try TapService(values)
     }
 
