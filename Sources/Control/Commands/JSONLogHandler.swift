@@ -19,8 +19,9 @@ struct JSONLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         var object: JSON.Object = [
-            "time": .string(Date.now.formatted(.iso8601.time(includingFractionalSeconds: true))),
-            "level": .string(event.level.rawValue), "logger": .string(label), "message": .string(event.message.description),
+            "time": .string(Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))),
+            "level": .string(event.level.rawValue), "logger": .string(label),
+            "message": .string(event.message.description),
         ]
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
         for (key, value) in all.sorted(by: { $0.key < $1.key }) where object[key] == nil {
