@@ -38,7 +38,7 @@ class KillPoints(unittest.TestCase):
         client.make("taas/tap_flows", "tap_flow", flow)
         acknowledged["flows"] = {"f"}
         status, body = client.send(
-            "POST", "ports", {"ports": [{"name": f"bulk{index}", "description": "x" * 3000} for index in range(4)]})
+            "POST", "ports", {"ports": [{"name": f"bulk{index}", "description": "x" * 250} for index in range(4)]})
         assert status == 201, body
         acknowledged["ports"] = {"p", "bulk0", "bulk1", "bulk2", "bulk3"}
         status, body = client.send("PUT", f"taas/tap_services/{service['id']}", {"tap_service": {"name": "t"}})
@@ -176,6 +176,9 @@ class Processes(unittest.TestCase):
             self.assertEqual((status, answer["NeutronError"]["type"]), (409, "TapServiceLimitReached"))
 
 
+fill = {"name": "fill", "description": "x" * 250}
+
+
 class Disk(unittest.TestCase):
     """A file that cannot grow any more is as good as a full disk: an error to the caller, and none once there is room."""
 
@@ -199,7 +202,7 @@ class Disk(unittest.TestCase):
                         pass
                 status = 201
                 while status == 201:
-                    status, body = client.send("POST", "ports", {"port": {"name": "fill", "description": "x" * 4000}})
+                    status, body = client.send("POST", "ports", {"ports": [fill] * 20})
                 self.assertEqual((status, body["NeutronError"]["type"]), (503, "StoreUnavailable"), body)
                 self.assertIn("full", body["NeutronError"]["message"])
                 self.assertEqual(client.send("GET", "ports")[0], 200)
@@ -218,8 +221,8 @@ class Disk(unittest.TestCase):
             old = resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + 20000, resource.RLIM_INFINITY))
             made, status = 0, 201
             while status == 201 and made < 100:
-                status, body = client.send("POST", "ports", {"port": {"name": "fill", "description": "x" * 4000}})
-                made += status == 201
+                status, body = client.send("POST", "ports", {"ports": [fill] * 20})
+                made += 20 * (status == 201)
             self.assertEqual((status, body["NeutronError"]["type"]), (503, "StoreUnavailable"), body)
             self.assertEqual(client.last.getheader("Retry-After"), "1")
             self.assertEqual(client.send("GET", "ports")[0], 200)
