@@ -4,6 +4,7 @@ Before: Tests/run operations. After: real processes of .build/release/heliostat 
 """
 import ctypes
 import http.client
+import json
 import os
 import re
 import resource
@@ -406,7 +407,7 @@ class Watched(unittest.TestCase):
             client.make("taas/tap_services", "tap_service", {"name": "s", "port_id": port})
             self.get(server, "/metrics", "not-the-token")
             lines = wait_for(lambda: [line for line in server.text().splitlines() if "tap_service" in line])
-            import json
+
 
             for line in server.text().splitlines():
                 self.assertLessEqual({"time", "level", "logger", "message"}, set(json.loads(line)), line)
