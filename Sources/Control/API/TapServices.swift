@@ -19,8 +19,8 @@ extension TapService: Operable {
         values["tunnel_id"] = .integer(
             try await claim(
                 values["tunnel_id"]?.integer,
-                from: tunnelIDPool(of: encapsulation, deployment: operations.tunnelIDPool),
-                owner: id, operations.store, &transaction))
+                from: tunnelIDPool(of: encapsulation, deployment: operations.tunnelIDPool), owner: id,
+                operations.store, &transaction))
         return try TapService(values)
     }
 

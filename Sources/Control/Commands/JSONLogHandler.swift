@@ -17,15 +17,13 @@ struct JSONLogHandler: LogHandler {
         set { metadata[key] = newValue }
     }
 
-    func log(
-        level: Logger.Level, message: Logger.Message, metadata more: Logger.Metadata?, source: String, file: String,
-        function: String, line: UInt
-    ) {
+    func log(event: LogEvent) {
         var object: JSON.Object = [
-            "time": .string(Date.now.formatted(.iso8601.time(includingFractionalSeconds: true))),
-            "level": .string(level.rawValue), "logger": .string(label), "message": .string(message.description),
+            "time": .string(Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))),
+            "level": .string(event.level.rawValue), "logger": .string(label),
+            "message": .string(event.message.description),
         ]
-        let all = metadata.merging(more ?? [:]) { $1 }
+        let all = metadata.merging(event.metadata ?? [:]) { $1 }
         for (key, value) in all.sorted(by: { $0.key < $1.key }) where object[key] == nil {
             object.append(key, .string(value.description))
         }

@@ -60,7 +60,12 @@ struct ServeIdentity: Sendable {
             audit = Audit(Logger(label: "heliostat.audit") { _ in AuditLogHandler(file: file) })
         } else {
             auditFile = nil
-            audit = Audit(Logger(label: "heliostat.audit") { StreamLogHandler.standardError(label: $0) })
+            // In the format of the log that it is part of.
+            audit = Audit(
+                Logger(label: "heliostat.audit") { label -> any LogHandler in
+                    if logger.handler is JSONLogHandler { return JSONLogHandler(label: label) }
+                    return StreamLogHandler.standardError(label: label)
+                })
         }
     }
 

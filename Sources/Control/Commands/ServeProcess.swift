@@ -23,9 +23,9 @@ package struct ServeProcess: Sendable {
     package init(_ settings: ServeConfiguration) {
         self.settings = settings
         directory = ServeStateDirectory(path: settings.stateDirectory)
-        var logger = Logger(label: "heliostat") { label in
-            settings.logFormat == "json"
-                ? JSONLogHandler(label: label) : StreamLogHandler.standardError(label: label)
+        var logger = Logger(label: "heliostat") { label -> any LogHandler in
+            if settings.logFormat == "json" { return JSONLogHandler(label: label) }
+            return StreamLogHandler.standardError(label: label)
         }
         logger.logLevel = ProcessInfo.processInfo.environment["LOG_LEVEL"].flatMap { Logger.Level($0) } ?? .info
         self.logger = logger

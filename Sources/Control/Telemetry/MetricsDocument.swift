@@ -36,8 +36,7 @@ extension Telemetry {
         text.histogram(values.durations)
         text.family("http_requests_in_flight", .gauge, "Requests that are being answered.")
         text.sample(values.inFlight)
-        text.family(
-            "http_requests_refused_total", .counter, "Requests refused with 503 because too many were in flight.")
+        text.family("http_requests_refused_total", .counter, "Requests refused with 503: too many were in flight.")
         text.sample(values.refused)
         text.family("store_commit_duration_seconds", .histogram, "One transaction of commits, its wait and its fsync.")
         text.histogram(values.commits)
@@ -119,8 +118,7 @@ extension Telemetry {
         for delivery in all { text.sample(delivery.frames, [("delivery", delivery.id)]) }
         text.family("delivery_bytes_total", .counter, "Bytes of those copies.")
         for delivery in all { text.sample(delivery.bytes, [("delivery", delivery.id)]) }
-        text.family(
-            "delivery_dropped_frames_total", .counter, "Packets of the peers that were not delivered, by reason.")
+        text.family("delivery_dropped_frames_total", .counter, "Peers' packets that were not delivered, by reason.")
         for delivery in all {
             for reason in DeliveryStatistics.Drop.allCases {
                 text.sample(

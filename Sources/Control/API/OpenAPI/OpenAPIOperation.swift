@@ -13,8 +13,7 @@ enum OpenAPIOperation {
             "/v2.0/quotas/{project}",
             [
                 "parameters": project,
-                "get": operation(
-                    "show_quota", "Limits of a project; -1 is any number.", ["200": document], [403, 503]),
+                "get": operation("show_quota", "Limits; -1 is any number.", ["200": document], [403, 503]),
                 "put": change,
                 "delete": operation(
                     "delete_quota", "Back to the defaults.",
