@@ -93,7 +93,8 @@ import Testing
             }
         }
         let tables: [(Kind, AttributeTable)] = [
-            (.tapService, TapService.table), (.tapFlow, TapFlow.table), (.port, Port.table), (.host, Host.table),
+            (.tapService, TapService.table), (.tapFlow, TapFlow.table), (.tapMirror, TapMirror.table),
+            (.network, Network.table), (.port, Port.table), (.host, Host.table),
         ]
         for (kind, table) in tables {
             for attribute in table.attributes {
