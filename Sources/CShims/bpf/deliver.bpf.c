@@ -57,7 +57,8 @@ struct packet {
    hands them to one CPU as a rule; the lock is for the exceptions. */
 static __always_inline void take_number(const struct hs_tunnel_key *key, __u32 number)
 {
-    struct sequence fresh = {.last = number, .seen = 1}, *known;
+    /* What is older than the first number was never passed over, so it counts as seen. */
+    struct sequence fresh = {.last = number, .seen = ~0ull}, *known;
     struct hs_endpoints pair;
     __s32 ahead;
 
@@ -82,7 +83,7 @@ static __always_inline void take_number(const struct hs_tunnel_key *key, __u32 n
     } else {
         /* The peer counts anew. */
         known->last = number;
-        known->seen = 1;
+        known->seen = ~0ull;
     }
     bpf_spin_unlock(&known->lock);
 }
