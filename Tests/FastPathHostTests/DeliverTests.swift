@@ -20,15 +20,15 @@ struct DeliverTests {
     static func tunnel(
         _ encapsulation: MirrorProgram.Encapsulation, id: Int, _ frame: [UInt8], number: Int = 7
     ) -> (proto: UInt8, bytes: [UInt8]) {
-        let erspan = big16(0x1000 | 0) // flags: S
+        let erspan = big16(0x1000 | 0)  // flags: S
         switch encapsulation {
         case .vxlan: return (17, udp(4789, [8, 0, 0, 0] + big32(id << 8) + frame))
-        case .geneve: // one option of four bytes, not critical
+        case .geneve:  // one option of four bytes, not critical
             return (17, udp(6081, [2, 0, 0x65, 0x58] + big32(id << 8) + [0xFF, 0xF0, 1, 1, 0, 0, 0, 9] + frame))
         case .gre: return (47, big16(0x2000) + big16(0x6558) + big32(id) + frame)
         case .erspan2:
             return (47, erspan + big16(0x88BE) + big32(number) + big16(0x1000) + big16(id) + big32(0) + frame)
-        case .erspan3: // with the subheader
+        case .erspan3:  // with the subheader
             return (
                 47,
                 erspan + big16(0x22EB) + big32(number) + big16(0x2000) + big16(id) + big32(5) + big16(0) + big16(1)
@@ -200,7 +200,10 @@ struct DeliverTests {
             let cases: [(Int, [UInt8], String)] = [
                 (0, changed(Self.ipv4(17, vxlan), 24, 0x55), "IPv4 checksum"),
                 (0, Self.ipv4(17, changed(vxlan, 5, 200)), "UDP length beyond the packet"),
-                (0, Self.ipv4(17, Self.udp(4789, [8, 0, 0, 0] + big32(77 << 8) + Self.frame(14).dropLast())), "13 bytes"),
+                (
+                    0, Self.ipv4(17, Self.udp(4789, [8, 0, 0, 0] + big32(77 << 8) + Self.frame(14).dropLast())),
+                    "13 bytes"
+                ),
                 (1, Self.ipv4(17, changed(geneve, 8, 0x42)), "Geneve version 1"),
                 (1, Self.ipv4(17, changed(geneve, 9, 0x40)), "a critical option"),
                 (1, Self.ipv4(17, changed(geneve, 8, 0x3F)), "options beyond the packet"),
@@ -213,7 +216,8 @@ struct DeliverTests {
             for (index, packet, what) in cases {
                 let before = bench.statistics(index).drops["malformed"]!
                 try CaptureTests.send(packet, "v1")
-                #expect(eventually(.seconds(1)) { bench.statistics(index).drops["malformed"]! == before + 1 }, "\(what)")
+                #expect(
+                    eventually(.seconds(1)) { bench.statistics(index).drops["malformed"]! == before + 1 }, "\(what)")
             }
             let whole = Self.ipv4(17, vxlan, fragment: 0x2000)
             try CaptureTests.send(whole, "v1")

@@ -56,7 +56,9 @@ extension Promises {
                 ]
                 let sent = try senders.map { try $0.wait() }
                 let report = copies.settle()
-                for (index, sent) in sent.enumerated() { report.streams[index].expectWhole(sent, "stream \(index + 1)") }
+                for (index, sent) in sent.enumerated() {
+                    report.streams[index].expectWhole(sent, "stream \(index + 1)")
+                }
 
                 // Handed over by A = delivered by B: whatever else went through the port (ARP) is in both.
                 let handed = try Self.handed("\(directory.path)/state/dataplane/dataplane.sock", encapsulation)

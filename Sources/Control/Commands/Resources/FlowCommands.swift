@@ -2,6 +2,7 @@
 
 package import ArgumentParser
 import ControlModel
+import Foundation
 
 /// `heliostat flow`
 package struct FlowCommand: AsyncParsableCommand {
@@ -55,13 +56,16 @@ package struct CreateFlowCommand: AsyncParsableCommand {
     @Flag(help: "Do not wait until the flow is in effect.")
     package var noWait = false
 
+    @Flag(help: "Store nothing; say what would become of the flow. Exit status 1 when it would not run.")
+    package var dryRun = false
+
     @OptionGroup package var globals: GlobalOptions
 
     package init() {}
 
     package mutating func run() async throws {
         let output = globals.output
-        let (port, service, noWait) = (port, service, noWait)
+        let (port, service, noWait, dryRun) = (port, service, noWait, dryRun)
         var attributes: JSON.Object = [
             "name": .string(name), "direction": .string(direction.rawValue.uppercased()),
         ]
@@ -74,6 +78,16 @@ package struct CreateFlowCommand: AsyncParsableCommand {
             attributes["tap_service_id"] = service["id"]
             if let project = service["project_id"].string, !project.isEmpty {
                 attributes["project_id"] = .string(project)
+            }
+            if dryRun {
+                let status = try await api.get("/v2.0/heliostat/status")["status"]
+                let prospects = try DryRun(attributes, in: try await api.snapshot(), status: status) { interface in
+                    (try? String(contentsOfFile: "/sys/class/net/\(interface)/mtu", encoding: .utf8))
+                        .flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+                }
+                output.write(output.json ? prospects.document.prettyText + "\n" : prospects.text)
+                if prospects.refusal != nil { throw ExitCode(1) }
+                return
             }
             var flow = try await api.create(.flow, attributes)
             if !noWait { flow = try await api.settled(flow, of: .flow) }
