@@ -47,8 +47,9 @@ extension Worker {
         let match = Match(slot, taps: slot.known, isJudged: false)
         let first = UnsafeRawPointer(umem.base + Int(parts[0].addr))
         let readable = Int(parts[0].len)
-        guard match.taps != 0, whole, readable >= 14 else {
-            if match.taps != 0 { match.drop(1, .malformed, table.pointee.destinations) }
+        let isWanted = match.destinations != 0 || !slot.isPlain
+        guard isWanted, whole, readable >= 14 else {
+            if isWanted { match.drop(1, .malformed, table.pointee.destinations) }
             giveBack(count)
             return
         }

@@ -60,7 +60,7 @@ struct TapRules {
         if perFlow {
             // A hash of the hash: outer source port and spread go by other bits.
             let mixed = UInt32(truncatingIfNeeded: FlowHash.finished(UInt64(hash) | 0x5A3D_1E0F << 32))
-            return UInt64(mixed) &* UInt64(oneIn) >> 32 == 0
+            return (UInt64(mixed) &* UInt64(oneIn)) >> 32 == 0
         }
         levels.pointee.passed &+= 1
         if levels.pointee.passed < oneIn { return false }
