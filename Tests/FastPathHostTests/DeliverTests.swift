@@ -207,7 +207,7 @@ struct DeliverTests {
                 (1, Self.ipv4(17, changed(geneve, 8, 0x42)), "Geneve version 1"),
                 (1, Self.ipv4(17, changed(geneve, 9, 0x40)), "a critical option"),
                 (1, Self.ipv4(17, changed(geneve, 8, 0x3F)), "options beyond the packet"),
-                (2, Self.ipv4(47, changed(gre, 0, 0xA0)), "a GRE checksum"),
+                (2, Self.ipv4(47, [0xA0, 0, 0x65, 0x58] + big32(0) + gre.dropFirst(4)), "a GRE checksum"),
                 (2, Self.ipv4(47, changed(gre, 1, 0x01)), "GRE version 1"),
                 (3, Self.ipv4(47, changed(erspan2, 8, 0x20)), "Type II that says it is III"),
                 (4, Self.ipv4(47, changed(erspan3, 8, 0x10)), "Type III that says it is II"),

@@ -2,9 +2,9 @@
 // attributes and the API's lists. After: the terminal. It asks the control process's own function, with one flow more.
 
 package import ControlModel
-package import ControlReconcile
+import ControlReconcile
 package import ControlStore
-package import MirrorProgram
+import MirrorProgram
 
 /// The prospects of one tap flow.
 package struct DryRun: Sendable {
