@@ -37,8 +37,9 @@ extension Promises {
                 ])
                 try serve.command(["flow", "create", "web-both", "--port", "web", "--service", "ids"])
                 let program = try serve.command(["program", "--host", "b"])
-                let delivering = try DataplaneProcess(
-                    in: b, stateDirectory: "\(directory.path)/b", program: program)
+                let state = "\(directory.path)/b"
+                try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true)
+                let delivering = try DataplaneProcess(in: b, stateDirectory: state, program: program)
                 defer { delivering.terminate() }
                 let isReady = poll(seconds: 5, every: 0.05) {
                     (try? Self.delivery(delivering).status)?.state == .ready
@@ -47,7 +48,7 @@ extension Promises {
                 #expect(isReady, "\(program)\n\(status)")
 
                 let streams = [
-                    try Mirror.stream(1, lengths: [60, 128, 1514]), try Mirror.stream(2, fromB: true, lengths: [64]),
+                    try Mirror.stream(1, lengths: [80, 128, 1514]), try Mirror.stream(2, fromB: true, lengths: [80]),
                 ]
                 let copies = try FrameReceiver(in: far, interface: "eth0", streams: streams)
                 let senders = [
