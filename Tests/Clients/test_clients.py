@@ -89,7 +89,7 @@ class Walk:
 
     def test_extensions(self):
         aliases = {row["Alias"] for row in self.cloud.json("extension", "list", "--network")}
-        self.assertLessEqual({"taas", "heliostat"}, aliases)
+        self.assertLessEqual({"taas", "heliostat-hosts"}, aliases)
         self.assertEqual(self.cloud.json("extension", "show", "taas")["alias"], "taas")
 
 

@@ -212,6 +212,7 @@ struct DeliverTests {
                 (3, Self.ipv4(47, changed(erspan2, 8, 0x20)), "Type II that says it is III"),
                 (4, Self.ipv4(47, changed(erspan3, 8, 0x10)), "Type III that says it is II"),
                 (4, Self.ipv4(47, Array(erspan3.prefix(28 + 13))), "no whole Ethernet header"),
+                (4, Self.ipv4(47, changed(erspan3, 18, 0x08)), "a frame type that is not Ethernet"),
             ]
             for (index, packet, what) in cases {
                 let before = bench.statistics(index).drops["malformed"]!
@@ -254,6 +255,19 @@ struct DeliverTests {
                     try CaptureTests.send(packet, "v1")
                     return bench.receive() == Self.frame(60)
                 })
+        }
+    }
+
+    @Test func whatThePortCannotTakeIsACount() throws {
+        try inNamespace {
+            let bench = try Bench([Self.delivery(.vxlan)])
+            try ip("link set t0 mtu 500")
+            for length in [514, 515] {
+                try CaptureTests.send(Self.ipv4(17, Self.tunnel(.vxlan, id: 77, Self.frame(length)).bytes), "v1")
+            }
+            #expect(bench.receive() == Self.frame(514))
+            #expect(eventually(.seconds(1)) { bench.statistics().drops["exceeds_mtu"] == 1 })
+            #expect(bench.statistics().frames == 1)
         }
     }
 

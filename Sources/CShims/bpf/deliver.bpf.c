@@ -189,8 +189,8 @@ static __always_inline int open_gre(struct __sk_buff *skb, struct packet *packet
         packet->inner = at + 8;
         return 1;
     }
-    /* The last bit of the third word: a subheader of eight bytes follows. */
-    if (bpf_skb_load_bytes(skb, at + 8, &word, sizeof word))
+    /* The third word: its frame type (FT) is Ethernet, its last bit says that a subheader of eight bytes follows. */
+    if (bpf_skb_load_bytes(skb, at + 8, &word, sizeof word) || word & bpf_htonl(0x1f << 10))
         return 0;
     packet->inner = at + 12 + (word & bpf_htonl(1) ? 8 : 0);
     return 1;
@@ -223,6 +223,14 @@ static __always_inline int unwrap(struct __sk_buff *skb, const struct packet *pa
     return bpf_skb_store_bytes(skb, 0, mac, sizeof mac, 0);
 }
 
+static __always_inline int is_tagged(struct __sk_buff *skb)
+{
+    __be16 protocol;
+
+    return !bpf_skb_load_bytes(skb, 12, &protocol, sizeof protocol) &&
+           (protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD));
+}
+
 static __always_inline int drop(struct hs_delivery_counters *counters, __u32 reason)
 {
     counters->drops[reason]++;
@@ -236,7 +244,7 @@ int deliver(struct __sk_buff *skb)
     struct hs_tunnel_key key = {}, peer;
     struct hs_delivery *delivery;
     struct packet packet = {};
-    __u32 index, interface, length;
+    __u32 index, interface, length, mtu = 0;
     int end;
 
     /* The kernel has taken one tag out; who sends more of them is no peer. */
@@ -275,6 +283,9 @@ int deliver(struct __sk_buff *skb)
     length = packet.end - packet.inner;
     if ((skb->vlan_present && bpf_skb_vlan_pop(skb)) || unwrap(skb, &packet))
         return drop(counts, HS_DELIVERY_FAILED);
+    /* What the port would drop without a word to us. A super-frame is as long as it likes, a tag is beyond the MTU. */
+    if (bpf_check_mtu(skb, interface, &mtu, is_tagged(skb) ? -4 : 0, 0) > 0)
+        return drop(counts, HS_DELIVERY_EXCEEDS_MTU);
     /* A port that is tapped does not mirror it again. */
     skb->mark = HS_MARK;
     counts->frames++;

@@ -82,6 +82,8 @@ public struct DeliveryStatistics: Codable, Hashable, Sendable {
         case fragment
         /// The port's interface is missing or down.
         case interfaceDown = "interface_down"
+        /// The inner frame is longer than the port's interface takes.
+        case exceedsMTU = "exceeds_mtu"
         /// The kernel did not do what was asked for.
         case failed
     }

@@ -205,7 +205,9 @@ extension MirrorProgram {
                     throw ProgramError("\(owner): local \(local) and peer \(peer) are of different IP versions")
                 }
                 let accepted = Accepted(
-                    peer: peer, encapsulation: delivery.encapsulation, tunnelID: delivery.tunnelID,
+                    peer: peer,
+                    encapsulation: delivery.encapsulation.usualUDPPort == nil ? delivery.encapsulation : nil,
+                    tunnelID: delivery.tunnelID,
                     udpPort: delivery.udpPort)
                 if let other = seen.updateValue(delivery.id, forKey: accepted) {
                     throw ProgramError(
@@ -223,7 +225,8 @@ extension MirrorProgram {
 
     private struct Accepted: Hashable {
         var peer: IPAddress
-        var encapsulation: Encapsulation
+        /// Nil with UDP: the port alone tells what is behind it.
+        var encapsulation: Encapsulation?
         var tunnelID: UInt32
         var udpPort: UInt16
     }

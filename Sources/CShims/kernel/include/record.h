@@ -103,6 +103,7 @@ enum {
     HS_DELIVERY_MALFORMED = 0,
     HS_DELIVERY_FRAGMENT,
     HS_DELIVERY_INTERFACE_DOWN,
+    HS_DELIVERY_EXCEEDS_MTU,
     HS_DELIVERY_FAILED,
     HS_DELIVERY_DROPS,
     /* MirrorProgram.Encapsulation, in its order. */

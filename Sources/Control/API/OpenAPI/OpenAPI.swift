@@ -66,7 +66,7 @@ package enum OpenAPI {
                     [
                         "200": [
                             "description": "OpenAPI 3.1 in YAML.",
-                            "content": ["application/yaml": ["schema": ["type": "string"]]],
+                            "content": ["application/yaml": ["schema": ["type": "object"]]],
                         ]
                     ], [400, 401]),
             ]

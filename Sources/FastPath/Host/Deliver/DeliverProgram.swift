@@ -44,20 +44,20 @@ package final class DeliverProgram {
 
     /// Makes the kernel hold exactly these; what is right is not touched.
     ///
-    /// Order: counters, entries, attachments for what is added; the reverse for what is removed.
+    /// Order: what is not accepted any more, counters, entries, attachments, and last the attachments that nobody needs:
+    /// a packet whose way has changed meets the program at one end or the other.
     package func apply(_ plans: [DeliveryPlan]) throws(HostError) {
         let underlays = plans.reduce(into: [Int32: String]()) { $0.merge($1.underlays) { name, _ in name } }
-        for index in hooks.keys where underlays[index] == nil { hooks[index] = nil }
-        try assignPlaces(plans)
-        var wanted: [TunnelKey: Entry] = [:]
-        for plan in plans where !plan.isError {
-            for key in plan.keys { wanted[key] = Entry(plan: plan, counters: places[plan.delivery.id]!) }
-        }
-        for key in entries.keys where wanted[key] == nil {
+        let accepted = Dictionary(
+            plans.filter { !$0.isError }.flatMap { plan in plan.keys.map { ($0, plan) } },
+            uniquingKeysWith: { one, _ in one })
+        for key in entries.keys where accepted[key] == nil {
             var raw = key.key
             _ = bpf_map_delete_elem(deliveriesMap, &raw)
             entries[key] = nil
         }
+        try assignPlaces(plans)
+        let wanted = accepted.mapValues { Entry(plan: $0, counters: places[$0.delivery.id]!) }
         for (key, entry) in wanted where entries[key] != entry {
             var raw = key.key
             var value = entry.plan.value(counters: entry.counters)
@@ -75,6 +75,28 @@ package final class DeliverProgram {
                 errors[index] = error.description
             }
         }
+        for index in hooks.keys where underlays[index] == nil { hooks[index] = nil }
+        forgetSequences(but: Set(plans.flatMap { $0.delivery.peers.map(\.padded) }))
+    }
+
+    /// Numbers of peers that nothing is accepted from any more.
+    private func forgetSequences(but peers: Set<[UInt8]>) {
+        for var pair in endpoints where withUnsafeBytes(of: pair.peer, { !peers.contains(Array($0)) }) {
+            _ = bpf_map_delete_elem(sequencesMap, &pair)
+        }
+    }
+
+    /// The pairs of addresses that packets are numbered between.
+    private var endpoints: [hs_endpoints] {
+        var pairs: [hs_endpoints] = []
+        var next = hs_endpoints()
+        var isMore = bpf_map_get_next_key(sequencesMap, nil, &next) == 0
+        while isMore {
+            pairs.append(next)
+            var key = next
+            isMore = bpf_map_get_next_key(sequencesMap, &key, &next) == 0
+        }
+        return pairs
     }
 
     /// Interfaces that have ended take their attachments with them.
@@ -128,7 +150,8 @@ package final class DeliverProgram {
             sum.frames += value.frames
             sum.bytes += value.bytes
             for (drop, count) in zip(
-                DeliveryStatistics.Drop.allCases, [value.drops.0, value.drops.1, value.drops.2, value.drops.3])
+                DeliveryStatistics.Drop.allCases,
+                [value.drops.0, value.drops.1, value.drops.2, value.drops.3, value.drops.4])
             {
                 sum.drops[drop.rawValue]! += count
             }
@@ -140,12 +163,7 @@ package final class DeliverProgram {
     private func gaps(of delivery: MirrorProgram.Delivery) -> UInt64? {
         let peers = Set(delivery.peers.map(\.padded))
         var sum: UInt64?
-        var key = hs_endpoints()
-        var next = hs_endpoints()
-        var isMore = bpf_map_get_next_key(sequencesMap, nil, &next) == 0
-        while isMore {
-            key = next
-            isMore = bpf_map_get_next_key(sequencesMap, &key, &next) == 0
+        for var key in endpoints {
             var value = hs_sequence()
             guard withUnsafeBytes(of: key.peer, { peers.contains(Array($0)) }),
                 bpf_map_lookup_elem(sequencesMap, &key, &value) == 0
