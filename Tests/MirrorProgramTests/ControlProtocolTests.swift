@@ -11,7 +11,10 @@ struct ControlProtocolTests {
             #"{"method":"apply","program":{"deliveries":[],"destinations":[],"generation":3,"ports":[],"taps":[]}}"#
         #expect(try decoded(apply) == DataplaneRequest.apply(MirrorProgram(generation: 3)))
         #expect(try encoded(DataplaneRequest.apply(MirrorProgram(generation: 3))) == apply)
-        for (text, request) in [(#"{"method":"status"}"#, DataplaneRequest.status), (#"{"method":"stats"}"#, .stats)] {
+        for (text, request) in [
+            (#"{"method":"status"}"#, DataplaneRequest.status), (#"{"method":"stats"}"#, .stats),
+            (#"{"method":"watch","taps":["a","b"]}"#, .watch(["a", "b"])),
+        ] {
             #expect(try decoded(text) == request)
             #expect(try encoded(request) == text)
         }
@@ -21,9 +24,10 @@ struct ControlProtocolTests {
     func notRequests() {
         #expect(
             refusal(of: DataplaneRequest.self, in: #"{"method":"stop"}"#)
-                == "unknown method 'stop'; known: apply, status, stats")
+                == "unknown method 'stop'; known: apply, status, stats, watch")
         #expect(refusal(of: DataplaneRequest.self, in: "{}") != nil)
         #expect(refusal(of: DataplaneRequest.self, in: #"{"method":"apply"}"#) != nil)
+        #expect(refusal(of: DataplaneRequest.self, in: #"{"method":"watch"}"#) != nil)
         #expect(refusal(of: DataplaneRequest.self, in: #"{"method":"apply","program":{"tap":[]}}"#) != nil)
     }
 
