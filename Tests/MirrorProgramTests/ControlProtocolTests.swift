@@ -8,7 +8,7 @@ struct ControlProtocolTests {
     @Test("requests")
     func requests() throws {
         let apply =
-            #"{"method":"apply","program":{"deliveries":[],"destinations":[],"generation":3,"ports":[],"taps":[]}}"#
+            #"{"method":"apply","program":{"deliveries":[],"destinations":[],"generation":3,"ports":[],"taps":[],"uplinks":[]}}"#
         #expect(try decoded(apply) == DataplaneRequest.apply(MirrorProgram(generation: 3)))
         #expect(try encoded(DataplaneRequest.apply(MirrorProgram(generation: 3))) == apply)
         for (text, request) in [
@@ -54,7 +54,7 @@ struct ControlProtocolTests {
             {"status":{"deliveries":[{"id":"from-b","state":"ready","underlays":["eth1"]}],"destinations":[{"id":"ids","mtu":1500,"reason":"192.0.2.9 does not answer","source":"192.0.2.1",\
             "state":"unreachable","uplink":"eth1"}],"epoch":"e1","generation":3,"pid":42,\
             "ports":[{"capture":"tap","hook":"tcx","id":"web","interface":"veth0","mtu":1500,"side":"peer",\
-            "state":"capturing"}],"taps":[{"id":"t","state":"active"}],"version":"0.1"}}
+            "state":"capturing"}],"taps":[{"id":"t","state":"active"}],"uplinks":[],"version":"0.1"}}
             """
         #expect(try encoded(DataplaneReply(status: status)) == text)
         #expect(try decoded(text) == DataplaneReply(status: status))
@@ -74,8 +74,8 @@ struct ControlProtocolTests {
         let text = """
             {"stats":{"deliveries":[{"bytes":320,"drops":{"malformed":1},"frames":5,"gaps":2,"id":"from-b"},\
             {"bytes":0,"drops":{},"frames":0,"id":"from-c"}],"destinations":[{"bytes":128,"drops":{"capture_ring_full":0,"exceeds_mtu":0,"malformed":0,\
-            "neighbour_unresolved":0,"no_route":0,"rate_limited":0,"receive_ring_full":0,"tx_ring_full":0,"umem_exhausted":0,\
-            "unknown_generation":0,"unsegmentable":0,"uplink_down":0},"frames":2,"id":"ids","offered":3,"truncated":1}],"epoch":"e1",\
+            "neighbour_unresolved":0,"no_route":0,"overload":0,"rate_limited":0,"receive_ring_full":0,"tx_ring_full":0,"umem_exhausted":0,\
+            "unknown_generation":0,"unsegmentable":0,"uplink_down":0,"uplink_limited":0},"frames":2,"id":"ids","offered":3,"truncated":1}],"epoch":"e1",\
             "strays":{"unknown_generation":4},"taps":[{"bytes":128,"drops":{},"frames":2,"id":"t","truncated":0}],"time":1.5,\
             "umem":{"chunks":8,"fill":2,"free":4,"receive":1,"transmit":1}}}
             """

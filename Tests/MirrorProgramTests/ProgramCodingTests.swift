@@ -11,8 +11,8 @@ struct ProgramCodingTests {
         let text = """
             {"deliveries":[],"destinations":[{"encapsulation":"vxlan","id":"ids","remote":"192.0.2.9","tunnel_id":5001,"udp_port":8472},\
             {"id":"local","interface":"veth9"}],"generation":7,\
-            "ports":[{"capture":"span","id":"web","interface":"veth0","mac":"52:54:00:12:34:56","side":"peer"}],\
-            "taps":[{"destinations":["ids","local"],"direction":"IN","id":"t1","port":"web"}]}
+            "ports":[{"capture":"span","id":"web","interface":"veth0","mac":"52:54:00:12:34:56","policy":"require","side":"peer"}],\
+            "taps":[{"destinations":["ids","local"],"direction":"IN","id":"t1","port":"web"}],"uplinks":[]}
             """
         let program = MirrorProgram(
             generation: 7,
@@ -56,10 +56,13 @@ struct ProgramCodingTests {
     @Test(
         "a key that the schema does not know is refused by name",
         arguments: [
-            (#"{"tap": []}"#, "unknown key 'tap'; known here: deliveries, destinations, generation, ports, taps"),
+            (
+                #"{"tap": []}"#,
+                "unknown key 'tap'; known here: deliveries, destinations, generation, ports, taps, uplinks"
+            ),
             (
                 #"{"ports": [{"id": "p", "interface": "e", "mode": "tap"}]}"#,
-                "unknown key 'mode'; known here: capture, id, interface, mac, side"
+                "unknown key 'mode'; known here: capture, id, interface, mac, netns, pair, policy, side"
             ),
             (
                 #"{"destinations": [{"id": "d", "remote": "192.0.2.9", "vni": 1}]}"#,
@@ -74,12 +77,33 @@ struct ProgramCodingTests {
         #expect(refusal(of: MirrorProgram.self, in: text) == message)
     }
 
+    @Test("every key of a port and an uplink is read and written")
+    func portsAndUplinks() throws {
+        let text = """
+            {"deliveries":[],"destinations":[],"generation":0,"ports":[{"capture":"inline","id":"a","interface":"eth1",\
+            "netns":"blue","pair":"eth2","policy":"prefer","side":"auto"},\
+            {"capture":"xdp","id":"b","interface":"eth3","policy":"prefer","side":"self"}],"taps":[],\
+            "uplinks":[{"dedicated":true,"interface":"eth4","kind":"af_xdp","limit":{"frames_per_second":5}}]}
+            """
+        let program = MirrorProgram(
+            ports: [
+                .init(
+                    id: "a", interface: "eth1", netns: "blue", capture: .inline, policy: .prefer, pair: "eth2"),
+                .init(id: "b", interface: "eth3", capture: .xdp, side: .`self`),
+            ],
+            uplinks: [
+                .init(interface: "eth4", kind: .afXDP, dedicated: true, limit: .init(framesPerSecond: 5))
+            ])
+        #expect(try decoded(text) == program)
+        #expect(try encoded(program) == text)
+    }
+
     @Test(
         "a value of the wrong kind is refused",
         arguments: [
             #"{"ports": [{"interface": "e"}]}"#,
             #"{"ports": [{"id": "p"}]}"#,
-            #"{"ports": [{"id": "p", "interface": "e", "capture": "inline"}]}"#,
+            #"{"ports": [{"id": "p", "interface": "e", "capture": "bridge"}]}"#,
             #"{"ports": [{"id": "p", "interface": "e", "side": "left"}]}"#,
             #"{"taps": [{"id": "t", "port": "p", "direction": "in", "destinations": ["d"]}]}"#,
             #"{"taps": [{"id": "t", "port": "p"}]}"#,
@@ -119,7 +143,7 @@ struct ProgramCodingTests {
             "tunnel_id":5,"udp_checksum":false,"udp_port":6082,"vlan":100},\
             {"encapsulation":"gre","id":"r","remote":"192.0.2.9","sequenced":true,"tunnel_id":4294967295},\
             {"encapsulation":"erspan3","id":"e","remote":"192.0.2.9","tunnel_id":1023},\
-            {"id":"s","spread":["g","r"]}],"generation":0,"ports":[],"taps":[]}
+            {"id":"s","spread":["g","r"]}],"generation":0,"ports":[],"taps":[],"uplinks":[]}
             """
         let geneve = MirrorProgram.Tunnel(
             remote: IPAddress("2001:db8::9")!, encapsulation: .geneve, tunnelID: 5, source: IPAddress("2001:db8::1"),
@@ -151,7 +175,7 @@ struct ProgramCodingTests {
             "direction":"BOTH","filter":{"code":[[40,0,0,12],[6,0,0,262144]],"expression":"ip"},"id":"a","port":"p",\
             "rate_limit":{"bits_per_second":1000,"frames_per_second":5},"sampling":{"one_in":10,"per":"flow"},\
             "snaplen":128,"vlan_filter":"189,279,999-1008"},{"destinations":["d"],"direction":"BOTH",\
-            "filter":"tcp port 80","id":"b","port":"p"}]}
+            "filter":"tcp port 80","id":"b","port":"p"}],"uplinks":[]}
             """
         let program: MirrorProgram = try decoded(text)
         #expect(

@@ -69,6 +69,57 @@ struct ProgramValidationTests {
                 == "ports 'web' and 'www' are both interface 'veth0'; write one port and give it several taps")
     }
 
+    @Test("a pair is of an inline port, is another interface, and no other port's")
+    func pairs() {
+        let pair = { Port(id: $0, interface: $1, capture: .inline, pair: $2) }
+        #expect(refusal(ports: [pair("bump", "eth1", "eth2")]) == nil)
+        #expect(
+            refusal(ports: [pair("bump", "eth1", nil)])
+                == "port 'bump' is inline and has no pair; name the interface on the other side")
+        #expect(
+            refusal(ports: [pair("bump", "eth1", "eth1")])
+                == "port 'bump' is a pair of 'eth1' with itself; name the interface on the other side")
+        #expect(
+            refusal(ports: [Port(id: "web", interface: "eth1", pair: "eth2")])
+                == "port 'web' has a pair and is captured as tap; only inline ports have one")
+        #expect(
+            refusal(ports: [pair("bump", "eth1", "veth0"), Self.web])
+                == "ports 'bump' and 'web' are both interface 'veth0'; write one port and give it several taps")
+        #expect(
+            refusal(
+                ports: [pair("bump", "eth1", "eth2")],
+                destinations: [Destination(id: "back", target: .interface("eth2"))],
+                taps: [tap(port: "bump", to: ["back"])])
+                == "tap 't' would send copies of 'eth2' back into it (destination 'back'): that is a loop")
+    }
+
+    @Test("interfaces of the same name in two network namespaces are two ports")
+    func namespaces() {
+        #expect(refusal(ports: [Self.web, Port(id: "blue", interface: "veth0", netns: "blue")]) == nil)
+        #expect(
+            refusal(ports: [Port(id: "p", interface: "veth0", netns: "blue/green")])
+                == "port 'p': 'blue/green' is no network namespace; write a name under /run/netns or an absolute path")
+    }
+
+    @Test("an uplink's cap says how much, and an interface has one rule")
+    func uplinks() {
+        let refusal = { (uplinks: [MirrorProgram.UplinkRule]) -> String? in
+            do throws(ProgramError) {
+                try MirrorProgram(uplinks: uplinks).validate()
+                return nil
+            } catch {
+                return error.description
+            }
+        }
+        #expect(refusal([.init(interface: "eth1", kind: .udp, limit: .init(bitsPerSecond: 1))]) == nil)
+        #expect(
+            refusal([.init(interface: "eth1", limit: .init())])
+                == "uplink 'eth1': limit sets neither bits_per_second nor frames_per_second")
+        #expect(
+            refusal([.init(interface: "eth1"), .init(interface: "eth1", dedicated: true)])
+                == "uplink 'eth1' is there twice; ids are unique")
+    }
+
     @Test(
         "an interface has a name that Linux takes",
         arguments: ["", "sixteen-bytes-xx", "a/b", "a:b", "a b", "a\tb", "a\nb", "a\0b", ".", ".."])

@@ -12,7 +12,7 @@ public struct CounterBlock: @unchecked Sendable {
         @inline(__always) static var bytes: Int { 2 }
         @inline(__always) static var truncated: Int { 3 }
         @inline(__always) static var drops: Int { 4 }
-        @inline(__always) static var count: Int { 16 }
+        @inline(__always) static var count: Int { 24 }
     }
 
     /// All counters start at 0.

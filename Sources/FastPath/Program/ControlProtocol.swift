@@ -75,10 +75,13 @@ public struct DataplaneStatus: Codable, Hashable, Sendable {
     public var destinations: [DestinationStatus]
     public var taps: [TapStatus]
     public var deliveries: [DeliveryStatus]
+    /// Interfaces that copies leave through now.
+    public var uplinks: [UplinkStatus]
 
     public init(
         version: String, pid: Int32, epoch: String, generation: UInt64?, ports: [PortStatus] = [],
-        destinations: [DestinationStatus] = [], taps: [TapStatus] = [], deliveries: [DeliveryStatus] = []
+        destinations: [DestinationStatus] = [], taps: [TapStatus] = [], deliveries: [DeliveryStatus] = [],
+        uplinks: [UplinkStatus] = []
     ) {
         self.version = version
         self.pid = pid
@@ -88,55 +91,7 @@ public struct DataplaneStatus: Codable, Hashable, Sendable {
         self.destinations = destinations
         self.taps = taps
         self.deliveries = deliveries
-    }
-}
-
-/// State of a capture point.
-public struct PortStatus: Codable, Hashable, Sendable {
-    public enum State: String, Codable, Hashable, Sendable {
-        case capturing
-        /// The interface is not there (yet), is down for a `span`, or has another MAC address than the program says.
-        case down
-        /// The kernel refused; `reason` says what.
-        case error
-    }
-
-    public var id: String
-    public var interface: String
-    public var state: State
-    public var capture: MirrorProgram.CaptureMode
-    /// `tcx`, `clsact`, or for a span port `xdp-native`; nil while not attached.
-    public var hook: String?
-    /// Span ports: whether the driver receives into UMEM without copying.
-    public var zeroCopy: Bool?
-    /// Span ports: number of RX queues steered into sockets.
-    public var queues: Int?
-    public var side: MirrorProgram.Side?
-    public var mtu: Int?
-    /// How often another program had taken our place on the interface and we went back; nil for never.
-    public var displaced: Int?
-    public var reason: String?
-
-    private enum CodingKeys: String, CodingKey {
-        case id, interface, state, capture, hook, queues, side, mtu, displaced, reason
-        case zeroCopy = "zero_copy"
-    }
-
-    public init(
-        id: String, interface: String, state: State, capture: MirrorProgram.CaptureMode, hook: String? = nil,
-        zeroCopy: Bool? = nil, queues: Int? = nil, side: MirrorProgram.Side? = nil, mtu: Int? = nil,
-        reason: String? = nil
-    ) {
-        self.id = id
-        self.interface = interface
-        self.state = state
-        self.capture = capture
-        self.hook = hook
-        self.zeroCopy = zeroCopy
-        self.queues = queues
-        self.side = side
-        self.mtu = mtu
-        self.reason = reason
+        self.uplinks = uplinks
     }
 }
 

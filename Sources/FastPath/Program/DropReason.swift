@@ -27,6 +27,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     /// The path MTU leaves no room for the outer headers and an Ethernet header, or the copy is too long for the path and
     /// its tunnel says to drop such ones.
     case exceedsMTU
+    /// The cap on copies of the uplink was reached.
+    case uplinkLimited
+    /// The uplink or the CPU was over its budget, and copies were shed for a while.
+    case overload
     /// All UMEM chunks are on their way.
     case umemExhausted
     /// The uplink's TX ring is full: the kernel is behind.
@@ -38,7 +42,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
 
     /// Number of reasons.
     @inlinable @inline(__always)
-    public static var count: Int { 12 }
+    public static var count: Int { 14 }
 
     /// The reason's name in statistics and in the API: lower case, words joined by `_`.
     public var name: String {
@@ -53,6 +57,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
         case .neighbourUnresolved: "neighbour_unresolved"
         case .uplinkDown: "uplink_down"
         case .exceedsMTU: "exceeds_mtu"
+        case .uplinkLimited: "uplink_limited"
+        case .overload: "overload"
         case .umemExhausted: "umem_exhausted"
         case .txRingFull: "tx_ring_full"
         }

@@ -10,62 +10,19 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
     public var destinations: [Destination]
     public var taps: [Tap]
     public var deliveries: [Delivery]
+    /// Rules for interfaces that copies leave through; those without one are shared and chosen for by capability.
+    public var uplinks: [UplinkRule]
 
     public init(
         generation: UInt64 = 0, ports: [Port] = [], destinations: [Destination] = [], taps: [Tap] = [],
-        deliveries: [Delivery] = []
+        deliveries: [Delivery] = [], uplinks: [UplinkRule] = []
     ) {
         self.generation = generation
         self.ports = ports
         self.destinations = destinations
         self.taps = taps
         self.deliveries = deliveries
-    }
-
-    /// How the frames of a port are captured.
-    public enum CaptureMode: String, Codable, Hashable, Sendable, CaseIterable {
-        /// A copy of every matched frame, made in the kernel; the original is not touched.
-        case tap
-        /// The port already carries copies: every frame is taken into an AF_XDP socket.
-        case span
-    }
-
-    /// Which end of the link the interface is, seen from the port's owner.
-    public enum Side: String, Codable, Hashable, Sendable, CaseIterable {
-        /// The dataplane derives it: `peer` for a veth or tap device, `self` for the rest.
-        case auto
-        /// The other end is the owner (a virtual machine, a container): IN is this interface's egress.
-        case peer
-        /// The interface is the owner's own: IN is this interface's ingress.
-        case `self`
-    }
-
-    /// The port's view: IN is toward its owner, OUT is from it.
-    public enum Direction: String, Codable, Hashable, Sendable, CaseIterable {
-        case `in` = "IN"
-        case out = "OUT"
-        case both = "BOTH"
-    }
-
-    /// A capture point: one interface of this host.
-    public struct Port: Codable, Hashable, Sendable {
-        public var id: String
-        /// Linux interface name, 1 to 15 bytes.
-        public var interface: String
-        /// Captured only while the interface has this MAC address; nil for any.
-        public var mac: MACAddress?
-        public var capture: CaptureMode
-        public var side: Side
-
-        public init(
-            id: String, interface: String, mac: MACAddress? = nil, capture: CaptureMode = .tap, side: Side = .auto
-        ) {
-            self.id = id
-            self.interface = interface
-            self.mac = mac
-            self.capture = capture
-            self.side = side
-        }
+        self.uplinks = uplinks
     }
 
     /// Where copies go.

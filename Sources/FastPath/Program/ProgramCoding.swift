@@ -1,7 +1,9 @@
 // The JSON form of a program: snake_case keys, defaults where docs/program.md says so, unknown keys refused by name.
 
 extension MirrorProgram {
-    private enum Keys: String, CodingKey, CaseIterable { case generation, ports, destinations, taps, deliveries }
+    private enum Keys: String, CodingKey, CaseIterable {
+        case generation, ports, destinations, taps, deliveries, uplinks
+    }
 
     public init(from decoder: any Decoder) throws {
         let object = try decoder.strict(Keys.self)
@@ -10,21 +12,8 @@ extension MirrorProgram {
             ports: try object.decodeIfPresent([Port].self, forKey: .ports) ?? [],
             destinations: try object.decodeIfPresent([Destination].self, forKey: .destinations) ?? [],
             taps: try object.decodeIfPresent([Tap].self, forKey: .taps) ?? [],
-            deliveries: try object.decodeIfPresent([Delivery].self, forKey: .deliveries) ?? [])
-    }
-}
-
-extension MirrorProgram.Port {
-    private enum Keys: String, CodingKey, CaseIterable { case id, interface, mac, capture, side }
-
-    public init(from decoder: any Decoder) throws {
-        let object = try decoder.strict(Keys.self)
-        self.init(
-            id: try object.decode(String.self, forKey: .id),
-            interface: try object.decode(String.self, forKey: .interface),
-            mac: try object.decodeIfPresent(MACAddress.self, forKey: .mac),
-            capture: try object.decodeIfPresent(MirrorProgram.CaptureMode.self, forKey: .capture) ?? .tap,
-            side: try object.decodeIfPresent(MirrorProgram.Side.self, forKey: .side) ?? .auto)
+            deliveries: try object.decodeIfPresent([Delivery].self, forKey: .deliveries) ?? [],
+            uplinks: try object.decodeIfPresent([UplinkRule].self, forKey: .uplinks) ?? [])
     }
 }
 

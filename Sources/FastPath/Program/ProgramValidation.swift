@@ -31,16 +31,26 @@ extension MirrorProgram {
         try unique(taps.map(\.id), "tap")
         try unique(deliveries.map(\.id), "delivery")
         for port in ports { try port.validate() }
-        let interfaces = Dictionary(grouping: ports, by: \.interface)
-        for (name, same) in interfaces.sorted(by: { $0.key < $1.key }) where same.count > 1 {
-            throw ProgramError(
-                "ports '\(same[0].id)' and '\(same[1].id)' are both interface '\(name)'; write one port and give it several taps"
-            )
-        }
+        try validateInterfacesOfPorts()
+        for uplink in uplinks { try uplink.validate() }
+        try unique(uplinks.map(\.interface), "uplink")
         for destination in destinations { try destination.validate() }
         try validateSpreads()
         try validateTaps()
         try validateDeliveries()
+    }
+
+    /// An interface is of one port, be it as its pair.
+    private func validateInterfacesOfPorts() throws(ProgramError) {
+        var owners: [[String?]: String] = [:]
+        for port in ports {
+            for interface in [port.interface, port.pair].compactMap({ $0 }) {
+                guard let other = owners.updateValue(port.id, forKey: [port.netns, interface]) else { continue }
+                throw ProgramError(
+                    "ports '\(other)' and '\(port.id)' are both interface '\(interface)'; write one port and give it several taps"
+                )
+            }
+        }
     }
 
     /// Tunnels and interfaces that a destination stands for: itself, or the members of a spread.
@@ -96,9 +106,10 @@ extension MirrorProgram {
                 destinationsOfPort[tap.port, default: []].insert(id)
                 for destination in try members(id, of: "tap '\(tap.id)'", destinationsByID) {
                     destinationsOfPort[tap.port, default: []].insert(destination.id)
-                    if case .interface(port.interface) = destination.target {
+                    guard port.netns == nil, case .interface(let name) = destination.target else { continue }
+                    if name == port.interface || name == port.pair {
                         throw ProgramError(
-                            "tap '\(tap.id)' would send copies of '\(port.interface)' back into it (destination '\(destination.id)'): that is a loop"
+                            "tap '\(tap.id)' would send copies of '\(name)' back into it (destination '\(destination.id)'): that is a loop"
                         )
                     }
                 }
@@ -114,13 +125,6 @@ extension MirrorProgram {
                     "port '\(tap.port)' has more than \(Self.tapsPerPort) taps; give one tap several destinations")
             }
         }
-    }
-}
-
-extension MirrorProgram.Port {
-    fileprivate func validate() throws(ProgramError) {
-        if id.isEmpty { throw ProgramError("a port has an empty id") }
-        try validateInterface(interface, of: "port '\(id)'")
     }
 }
 
@@ -174,17 +178,20 @@ extension MirrorProgram.Tap {
         if let sampling, !(1...1_000_000).contains(sampling.oneIn) {
             throw ProgramError("tap '\(id)': sampling one_in \(sampling.oneIn) is not within 1 to 1000000")
         }
-        if let rateLimit {
-            if rateLimit.bitsPerSecond == nil, rateLimit.framesPerSecond == nil {
-                throw ProgramError("tap '\(id)': rate_limit sets neither bits_per_second nor frames_per_second")
-            }
-            for (name, value) in [
-                ("bits_per_second", rateLimit.bitsPerSecond), ("frames_per_second", rateLimit.framesPerSecond),
-            ] where !(1...1_000_000_000_000).contains(value ?? 1) {
-                throw ProgramError("tap '\(id)': rate_limit \(name) \(value!) is not within 1 to 10^12")
-            }
-        }
+        try rateLimit?.validate("tap '\(id)': rate_limit")
         try filter?.validate("tap '\(id)'")
+    }
+}
+
+extension MirrorProgram.RateLimit {
+    func validate(_ owner: String) throws(ProgramError) {
+        if bitsPerSecond == nil, framesPerSecond == nil {
+            throw ProgramError("\(owner) sets neither bits_per_second nor frames_per_second")
+        }
+        for (name, value) in [("bits_per_second", bitsPerSecond), ("frames_per_second", framesPerSecond)]
+        where !(1...1_000_000_000_000).contains(value ?? 1) {
+            throw ProgramError("\(owner) \(name) \(value!) is not within 1 to 10^12")
+        }
     }
 }
 
@@ -233,7 +240,7 @@ extension MirrorProgram {
 }
 
 /// Linux takes 1 to 15 bytes without `/`, `:` or white space, and neither `.` nor `..` (net/core/dev.c, dev_valid_name).
-private func validateInterface(_ name: String, of owner: String) throws(ProgramError) {
+func validateInterface(_ name: String, of owner: String) throws(ProgramError) {
     let bad = name.utf8.contains { $0 == 0x2F || $0 == 0x3A || $0 == 0x20 || (0x09...0x0D).contains($0) || $0 == 0 }
     if !(1...15).contains(name.utf8.count) || bad || name == "." || name == ".." {
         throw ProgramError("\(owner): '\(name)' is not an interface name (1 to 15 bytes, no '/', ':' or white space)")

@@ -1,8 +1,10 @@
-// Answers of a dataplane that does not know deliveries yet: during an upgrade an older one runs beside a newer control
+// Answers of a dataplane that does not know deliveries or uplinks yet: during an upgrade an older one runs beside a newer control
 // process, and stays readable. What a newer one adds is passed over, as JSONDecoder does.
 
 extension DataplaneStatus {
-    private enum Keys: String, CodingKey { case version, pid, epoch, generation, ports, destinations, taps, deliveries }
+    private enum Keys: String, CodingKey {
+        case version, pid, epoch, generation, ports, destinations, taps, deliveries, uplinks
+    }
 
     public init(from decoder: any Decoder) throws {
         let object = try decoder.container(keyedBy: Keys.self)
@@ -14,7 +16,8 @@ extension DataplaneStatus {
             ports: try object.decode([PortStatus].self, forKey: .ports),
             destinations: try object.decode([DestinationStatus].self, forKey: .destinations),
             taps: try object.decode([TapStatus].self, forKey: .taps),
-            deliveries: try object.decodeIfPresent([DeliveryStatus].self, forKey: .deliveries) ?? [])
+            deliveries: try object.decodeIfPresent([DeliveryStatus].self, forKey: .deliveries) ?? [],
+            uplinks: try object.decodeIfPresent([UplinkStatus].self, forKey: .uplinks) ?? [])
     }
 }
 

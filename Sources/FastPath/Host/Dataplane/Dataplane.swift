@@ -246,6 +246,6 @@ extension MirrorProgram {
     /// Whether both ask for the same, whatever number they carry.
     fileprivate func runs(like other: MirrorProgram) -> Bool {
         ports == other.ports && destinations == other.destinations && taps == other.taps
-            && deliveries == other.deliveries
+            && deliveries == other.deliveries && uplinks == other.uplinks
     }
 }

@@ -61,6 +61,7 @@ package struct PortPlan {
         if let mac = port.mac, mac != link.mac {
             return "\(link.name) has the MAC address \(link.mac?.description ?? "none"), not \(mac)"
         }
+        if port.capture == .xdp || port.capture == .inline || port.netns != nil { return "not served yet" }
         if port.capture == .span, !link.isUp { return "\(link.name) is down" }
         return nil
     }

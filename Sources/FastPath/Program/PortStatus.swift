@@ -1,0 +1,92 @@
+// What `status` says of a port and of an uplink, as it was really obtained. Before it: ControlProtocol.swift, the
+// answer that they are part of. After it: the control process writes it into the store.
+
+/// State of a capture point.
+public struct PortStatus: Codable, Hashable, Sendable {
+    public enum State: String, Codable, Hashable, Sendable {
+        case capturing
+        /// The interface is not there (yet), is down for a `span`, or has another MAC address than the program says.
+        case down
+        /// The kernel refused; `reason` says what.
+        case error
+    }
+
+    public var id: String
+    public var interface: String
+    public var state: State
+    /// The mode that the program asks for.
+    public var capture: MirrorProgram.CaptureMode
+    /// The mode that the port is captured in; nil while it is not.
+    public var obtained: MirrorProgram.CaptureMode?
+    /// `tcx`, `clsact`, `xdp-native` or `xdp-generic`, joined by `+` where two are in use; nil while not attached.
+    public var hook: String?
+    /// Span and inline ports: whether the driver receives into UMEM without copying.
+    public var zeroCopy: Bool?
+    /// Span and inline ports: number of RX queues steered into sockets, of both ports of a pair.
+    public var queues: Int?
+    public var side: MirrorProgram.Side?
+    public var mtu: Int?
+    /// Largest MTU that the mode allows on this interface; nil for no limit of its own.
+    public var mtuLimit: Int?
+    /// Settings of the interface that the dataplane has changed, as `lro off`, and puts back when it leaves.
+    public var changes: [String]?
+    /// How often another program had taken our place on the interface and we went back; nil for never.
+    public var displaced: Int?
+    public var reason: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case id, interface, state, capture, obtained, hook, queues, side, mtu, changes, displaced, reason
+        case zeroCopy = "zero_copy"
+        case mtuLimit = "mtu_limit"
+    }
+
+    public init(
+        id: String, interface: String, state: State, capture: MirrorProgram.CaptureMode,
+        obtained: MirrorProgram.CaptureMode? = nil, hook: String? = nil, zeroCopy: Bool? = nil, queues: Int? = nil,
+        side: MirrorProgram.Side? = nil, mtu: Int? = nil,
+        reason: String? = nil
+    ) {
+        self.id = id
+        self.interface = interface
+        self.state = state
+        self.capture = capture
+        self.obtained = obtained
+        self.hook = hook
+        self.zeroCopy = zeroCopy
+        self.queues = queues
+        self.side = side
+        self.mtu = mtu
+        self.reason = reason
+    }
+}
+
+/// An interface that copies leave through.
+public struct UplinkStatus: Codable, Hashable, Sendable {
+    public var interface: String
+    /// What is in use, never `auto`.
+    public var kinds: [MirrorProgram.UplinkKind]
+    public var dedicated: Bool
+    /// AF_XDP alone: whether the driver sends from UMEM without copying.
+    public var zeroCopy: Bool?
+    /// Copies are shed at present, since the uplink or the CPU is over its budget.
+    public var shedding: Bool
+    /// Why the kind is not the one that the program asks for, or why it sheds.
+    public var reason: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case interface, kinds, dedicated, shedding, reason
+        case zeroCopy = "zero_copy"
+    }
+
+    public init(
+        interface: String, kinds: [MirrorProgram.UplinkKind], dedicated: Bool = false, zeroCopy: Bool? = nil,
+        shedding: Bool = false, reason: String? = nil
+    ) {
+        self.interface = interface
+        self.kinds = kinds
+        self.dedicated = dedicated
+        self.zeroCopy = zeroCopy
+        self.shedding = shedding
+        self.reason = reason
+    }
+}
