@@ -108,7 +108,7 @@ import Testing
         let token = token(try await fixture.login("secret"))
         #expect(token.count == 43)
         #expect(try await fixture.status(token) == 200)
-        #expect(try await fixture.status("x" + token.dropFirst()) == 401)
+        #expect(try await fixture.status((token.hasPrefix("x") ? "y" : "x") + token.dropFirst()) == 401)
         try fixture.file.update { (accounts) throws(IdentityError) in accounts.users[0].roles = [:] }
         #expect(try await fixture.status(token) == 401)
         #expect(try await fixture.status("administrator-of-the-test") == 200)
