@@ -23,7 +23,8 @@ public enum DataplaneRequest: Codable, Hashable, Sendable {
         case "watch": self = .watch(try object.decode([String].self, forKey: .taps))
         case let other:
             throw DecodingError.dataCorruptedError(
-                forKey: .method, in: object, debugDescription: "unknown method '\(other)'; known: apply, status, stats, watch")
+                forKey: .method, in: object,
+                debugDescription: "unknown method '\(other)'; known: apply, status, stats, watch")
         }
     }
 

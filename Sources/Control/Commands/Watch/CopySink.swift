@@ -78,7 +78,8 @@ final class CopySink {
         let directories = path.split(separator: ":").map(String.init) + ["/usr/bin", "/usr/sbin", "/sbin"]
         guard let tcpdump = directories.map({ $0 + "/tcpdump" }).first(where: { access($0, X_OK) == 0 }) else {
             throw CommandError(
-                "there is no tcpdump to show the copies", remedy: "apt-get install tcpdump, or write a file with -w FILE")
+                "there is no tcpdump to show the copies",
+                remedy: "apt-get install tcpdump, or write a file with -w FILE")
         }
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else {

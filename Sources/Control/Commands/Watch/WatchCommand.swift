@@ -129,7 +129,8 @@ package struct WatchCommand: AsyncParsableCommand {
         sink.close()
         let copies = "\(outcome.copies) \(outcome.copies == 1 ? "copy" : "copies")"
         guard let end = outcome.end else {
-            throw CommandError("\(copies) until the dataplane ended", remedy: "'heliostat status' says whether it is back")
+            throw CommandError(
+                "\(copies) until the dataplane ended", remedy: "'heliostat status' says whether it is back")
         }
         Output.remark("\(copies), \(end.dropped) dropped")
         if let reason = end.comment { throw CommandError("the watch was ended: \(reason)") }

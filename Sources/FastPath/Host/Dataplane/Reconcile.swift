@@ -180,7 +180,8 @@ extension Dataplane {
         }
         return TableShape(
             generation: current?.number ?? 0, previous: previous?.number, rows: rows,
-            uplinks: (uplinks.values.map(\.number) + watches.map(\.number)).sorted(), spans: spans.values.flatMap(\.numbers).sorted())
+            uplinks: (uplinks.values.map(\.number) + watches.map(\.number)).sorted(),
+            spans: spans.values.flatMap(\.numbers).sorted())
     }
 
     func contents() -> WorkerHost.Contents {

@@ -15,7 +15,8 @@ extension Dataplane {
         for watch in watches { _ = overlay.add(watch.taps) }
         if let obstacle = overlay.add(Set(taps)) { throw HostError(obstacle) }
         let taken = Set((watches + leavingWatches).map(\.place))
-        guard let place = (0..<Watch.most).first(where: { !taken.contains($0) }), let number = freeNumbers(1).first else {
+        guard let place = (0..<Watch.most).first(where: { !taken.contains($0) }), let number = freeNumbers(1).first
+        else {
             throw HostError("the worker has not let go of earlier watches; try again")
         }
         numbers.insert(number)

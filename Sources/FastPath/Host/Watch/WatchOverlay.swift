@@ -36,7 +36,8 @@ package struct WatchOverlay {
         }
         let ports = Set(taps.map { portOfTap[$0]! })
         if let full = ports.sorted().first(where: { room[$0]! < 1 }) {
-            return "port '\(full)' has \(MirrorProgram.destinationsPerPort) destinations and watches, as many as can be;"
+            return
+                "port '\(full)' has \(MirrorProgram.destinationsPerPort) destinations and watches, as many as can be;"
                 + " end a watch, or delete a destination"
         }
         for port in ports { room[port]! -= 1 }
