@@ -1,5 +1,6 @@
 // What a watch is made of: which ones a program can carry, what is taken off a copy, and the pcapng that an onlooker gets.
 
+import FastPath
 import FastPathHost
 import MirrorProgram
 import Testing

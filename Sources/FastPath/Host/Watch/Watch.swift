@@ -17,6 +17,12 @@ package final class Watch {
         /// From the port's owner, not toward it.
         package var isOut: Bool
         package var bytes: [UInt8]
+
+        package init(time: UInt64, isOut: Bool, bytes: [UInt8]) {
+            self.time = time
+            self.isOut = isOut
+            self.bytes = bytes
+        }
     }
 
     /// Ids.
