@@ -18,6 +18,9 @@ package actor Reconciler {
     private let remotes: RemoteRules
     private let filters = FilterCode()
 
+    /// Between two turns, whatever comes: what a change waits for at most.
+    private static let longestPause = Duration.milliseconds(500)
+
     /// How long a dataplane may be away before its taps are DOWN: longer than a restart takes.
     private let patience: Duration
     private var lastAnswer = ContinuousClock.now
@@ -59,7 +62,9 @@ package actor Reconciler {
             }
             var waiting = wakes.makeAsyncIterator()
             while !Task.isCancelled {
+                let begin = ContinuousClock.now
                 let delay = await turn()
+                let end = ContinuousClock.now
                 let timer = Task {
                     do {
                         try await Task.sleep(for: delay)
@@ -68,8 +73,11 @@ package actor Reconciler {
                 }
                 await waiting.next(isolation: self)
                 timer.cancel()
-                // A burst of changes is one turn.
-                try? await Task.sleep(for: .milliseconds(10))
+                // A burst of changes is one turn; and a long one is no more than a quarter of the time that passes, so
+                // that it does not slow down those who make the changes.
+                let pause = min((end - begin) * 3, Self.longestPause)
+                let now = ContinuousClock.now
+                try? await Task.sleep(until: max(end + pause, now + .milliseconds(10)))
             }
             group.cancelAll()
         }
@@ -189,7 +197,7 @@ package actor Reconciler {
         -> MirrorProgram
     {
         do {
-            let key = Key("program", host)
+            let key = StoredProgram.key(host)
             return try await store.transact { [logger] transaction in
                 var last: MirrorProgram?
                 if let row = try await transaction.row(key) { last = Self.decoded(row, logger) }
