@@ -15,10 +15,19 @@ extension Promises {
             ("tcp port", "column 9: the filter ends too early"),
             ("(ip and tcp", "column 12"),
             ("gateway router", "column 1"),
+            ("tcp port 80)", "column 12"),
+            ("tcp and and udp", "column 9"),
+            (
+                "port 80" + String(repeating: " or port 80", count: 400),
+                "column 1: the filter has 4407 bytes; 4096 is the limit"
+            ),
         ]
 
-        private static func with(_ body: (TappedPair, ServeProcess, TemporaryDirectory) throws -> Void) throws {
-            try TappedPair.with { lab in
+        private static func with(
+            _ options: TappedPair.Options = .init(),
+            _ body: (TappedPair, ServeProcess, TemporaryDirectory) throws -> Void
+        ) throws {
+            try TappedPair.with(options) { lab in
                 let directory = try TemporaryDirectory()
                 defer { directory.delete() }
                 let serve = try ServeProcess(
@@ -122,12 +131,38 @@ extension Promises {
                 #expect(known, "\((try? serve.command(create)) ?? "")")
                 let list = try serve.command(["flow", "list", "--json"])
                 #expect(!list.contains("http") && list.contains("all"))
+                let dataplane = "\(serve.stateDirectory)/dataplane/dataplane.sock"
+                let before = try ask(#"{"method":"status"}"#, at: dataplane, seconds: 5)
+                try serve.command(create)
+                #expect(try serve.command(["flow", "list", "--json"]) == list, "revision and all")
+                let after = try ask(#"{"method":"status"}"#, at: dataplane, seconds: 5)
+                let generation = { (text: String) in
+                    (try? JSONDecoder().decode(DataplaneReply.self, from: Data(text.utf8)))?.status?.generation
+                }
+                #expect(generation(before) != nil && generation(before) == generation(after))
 
                 // Where it would not run, the exit status says so.
                 try serve.command(["port", "create", "nowhere"])
                 let refused = Self.refusal(
                     serve, ["flow", "create", "x", "--port", "nowhere", "--service", "ids", "--dry-run"])
                 #expect(refused.contains("failed with status 1"), "\(refused)")
+                let unknown = Self.refusal(
+                    serve, ["flow", "create", "x", "--port", "web", "--service", "nobody", "--dry-run"])
+                #expect(unknown.contains("failed with status 1") && unknown.contains("no tap service 'nobody'"))
+            }
+        }
+
+        /// A path that takes less than the port's longest frame: the dry run says how much.
+        @Test func aDryRunSeesThePath() throws {
+            try Self.with(.init(uplinkMTU: 1500)) { lab, serve, _ in
+                try serve.command(["flow", "create", "all", "--port", "web", "--service", "ids"])
+                let create = ["flow", "create", "x", "--port", "web", "--service", "ids", "--dry-run", "--no-json"]
+                var text = ""
+                let isSaid = try poll(seconds: 5, every: 0.1) {
+                    text = try serve.command(create)
+                    return text.contains("frames of more than 1464 bytes would be cut (the port's MTU is 1500)")
+                }
+                #expect(isSaid, "\(text)")
             }
         }
     }

@@ -4,6 +4,7 @@
 import Foundation
 import Lab
 import MirrorProgram
+import Synchronization
 import Testing
 
 extension Promises {
@@ -53,7 +54,7 @@ extension Promises {
         @Test func showsWhatTheTapTakes() throws {
             var program = Mirror.program(.both, to: [Mirror.monitor, Mirror.second])
             program.taps[0].filter = .init(expression: "less 1000")
-            let out = try Mirror.stream(1, lengths: [60, 61, 128, 999])
+            let out = try Mirror.stream(1, lengths: [80, 81, 128, 999])
             let into = try Mirror.stream(2, fromB: true, content: .udp6, lengths: [80, 700])
             let long = try Mirror.stream(3, lengths: [1200])
             try Mirror.with(program) { mirror in
@@ -156,6 +157,114 @@ extension Promises {
                     #expect(watcher.wait(seconds: 5) == 1)
                     #expect(watcher.standardError.contains("does not run the tap any more"), "\(watcher.standardError)")
                 }
+            }
+        }
+
+        /// Sampled, cut and limited: what is watched is what the monitor gets, frame for frame.
+        @Test func itIsTheSameSample() throws {
+            var program = Mirror.program(.out, to: [Mirror.monitor])
+            program.taps[0].sampling = .init(oneIn: 7)
+            program.taps[0].snaplen = 200
+            program.taps[0].rateLimit = .init(framesPerSecond: 300)
+            let stream = try Mirror.stream(1, lengths: [100, 300, 1400])
+            try Mirror.with(program) { mirror in
+                let path = "\(mirror.directory.path)/watch.pcap"
+                // It begins within the sampler's count, which it must not move.
+                let some = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 1_000, count: 10).wait()
+                let before = try mirror.ledger(offered: [Mirror.monitor: 1]).destinations[0]
+                let watcher = try Self.watching(mirror, ["-w", path])
+                let seen = Mutex<[[UInt8]]>([])
+                let receiver = try mirror.receiver(Mirror.monitor, []) { frame in
+                    let bytes = Array(frame.bytes)
+                    seen.withLock { $0.append(bytes) }
+                }
+                let more = try Mirror.stream(2, lengths: [100, 300, 1400])
+                let sent = try FrameSender(more, in: mirror.lab.a, interface: "eth0", rate: 5_000, count: 10_000).wait()
+                let after = try mirror.ledger(offered: [Mirror.monitor: (some.frames + sent.frames) / 7])
+                    .destinations[0]
+                receiver.wait(seconds: 5) { $0.frames >= after.frames - before.frames }
+                try receiver.stop()
+                let end = try Self.end(watcher)
+                #expect(end == (after.frames - before.frames, 0))
+                #expect(after.drops[DropReason.rateLimited.name]! > 0, "the limit was reached")
+                let frames = try Self.frames(path).map(\.bytes)
+                #expect(frames.count > 100 && frames == seen.withLock { $0 }, "\(frames.count)")
+                #expect(frames.contains { $0.count == 200 })
+            }
+        }
+
+        /// Nothing of it is kept: a dataplane that is killed comes back without, and its onlookers are told.
+        @Test func itEndsWithTheDataplane() throws {
+            try Mirror.with(Mirror.program(.out, to: [Mirror.monitor]), supervised: true) { mirror in
+                let watchers = try (0..<4).map { _ in try Self.watching(mirror, ["-w", "/dev/null"]) }
+                kill(try mirror.status().pid, SIGKILL)
+                for watcher in watchers {
+                    #expect(watcher.wait(seconds: 5) == 1)
+                    #expect(watcher.standardError.contains("0 copies until the dataplane ended"))
+                }
+                try mirror.waitUntilReady()
+                for again in try (0..<4).map({ _ in try Self.watching(mirror, ["-w", "/dev/null"]) }) {
+                    #expect(try Self.end(again) == (0, 0))
+                }
+                try mirror.ledger()
+            }
+        }
+
+        /// By the names that an operator knows, as tcpdump shows it.
+        @Test func aTapIsKnownByItsName() throws {
+            try TappedPair.with { lab in
+                let directory = try TemporaryDirectory()
+                defer { directory.delete() }
+                let serve = try ServeProcess(
+                    in: lab.host, stateDirectory: "\(directory.path)/state",
+                    ["--host", "lab", "--tunnel-address", TappedPair.hostAddress])
+                defer { serve.process.terminate() }
+                try serve.command(["port", "create", "web", "--interface", TappedPair.tappedPort])
+                try serve.command(["service", "create", "ids", "--to", TappedPair.monitorAddress, "--vni", "5001"])
+                try serve.command([
+                    "flow", "create", "web-out", "--port", "web", "--service", "ids", "--direction", "out",
+                ])
+                try serve.command([
+                    "mirror", "create", "far", "--port", "web", "--to", TappedPair.monitorAddress, "--type", "gre",
+                    "--in", "101", "--out", "102",
+                ])
+                let watch = { (arguments: [String]) in
+                    try lab.host.start(
+                        [try Requirements.executable("heliostat"), "watch"] + arguments,
+                        environment: ["HELIOSTAT_STATE_DIR": serve.stateDirectory])
+                }
+                let (a, b) = (try Mirror.stream(1), try Mirror.stream(2, fromB: true))
+                let flow = try watch(["web-out", "-c", "20"])
+                let mirror = try watch(["far", "-c", "50", "-w", "\(directory.path)/far.pcapng"])
+                let areServed = poll(seconds: 10) {
+                    [flow, mirror].allSatisfy { $0.standardError.contains("watching") }
+                }
+                try #require(areServed, "\(flow.standardError)\(mirror.standardError)")
+                let senders = [
+                    try FrameSender(a, in: lab.a, interface: "eth0", rate: 500, count: 500),
+                    try FrameSender(b, in: lab.b, interface: "eth0", rate: 500, count: 500),
+                ]
+                for sender in senders { try sender.wait() }
+                #expect(flow.wait(seconds: 10) == 0 && mirror.wait(seconds: 10) == 0)
+                #expect(flow.standardError.contains("20 copies, 0 dropped"), "\(flow.standardError)")
+                let lines = flow.standardOutput.split(separator: "\n")
+                #expect(lines.count == 20 && lines.allSatisfy { $0.contains(" IP ") }, "\(flow.standardOutput)")
+                // Both directions of the mirror, each flagged: 1 inbound, 2 outbound.
+                let file = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/far.pcapng")))
+                #expect(mirror.standardError.contains("50 copies, 0 dropped"), "\(mirror.standardError)")
+                for flags in [1, 2] as [UInt8] {
+                    #expect(file.contains([2, 0, 4, 0, flags, 0, 0, 0]), "epb_flags \(flags)")
+                }
+
+                let nobody = try watch(["nobody"])
+                #expect(nobody.wait(seconds: 10) == 1)
+                #expect(
+                    nobody.standardError.contains("no tap flow and no tap mirror 'nobody'"), "\(nobody.standardError)")
+                try serve.command(["port", "create", "elsewhere"])
+                try serve.command(["flow", "create", "idle", "--port", "elsewhere", "--service", "ids", "--no-wait"])
+                let idle = try watch(["idle"])
+                #expect(idle.wait(seconds: 10) == 1)
+                #expect(idle.standardError.contains("'heliostat explain idle' says why"), "\(idle.standardError)")
             }
         }
     }

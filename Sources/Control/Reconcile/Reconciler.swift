@@ -6,7 +6,7 @@ package import ControlStore
 package import ControlTelemetry
 import Foundation
 package import Logging
-import MirrorProgram
+package import MirrorProgram
 
 /// Reconciles one host.
 package actor Reconciler {

@@ -39,8 +39,8 @@ public struct TokenBucket: Sendable {
             elapsed = Double(now &- levels.filledAt)
             levels.filledAt = now
         }
-        levels.frames = lesser(levels.frames + elapsed * framesPerNanosecond, frameBurst)
-        levels.bits = lesser(levels.bits + elapsed * bitsPerNanosecond, bitBurst)
+        levels.frames = filled(levels.frames, elapsed * framesPerNanosecond, frameBurst)
+        levels.bits = filled(levels.bits, elapsed * bitsPerNanosecond, bitBurst)
     }
 
     /// Whether there is no room for a frame of `bytes`; takes its tokens if there is.
@@ -53,6 +53,12 @@ public struct TokenBucket: Sendable {
         levels.frames -= 1
         levels.bits -= cost
         return false
+    }
+
+    /// Without a limit the bucket is full at once, whatever an earlier limit has left in it.
+    @inline(__always)
+    private func filled(_ level: Double, _ more: Double, _ burst: Double) -> Double {
+        burst == .infinity ? .infinity : lesser(level + more, burst)
     }
 
     @inline(__always)

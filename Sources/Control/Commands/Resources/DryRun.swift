@@ -25,7 +25,7 @@ package struct DryRun: Sendable {
         snapshot.tapFlows.append(Versioned(flow, revision: 0))
         let desired = DesiredState(snapshot, host: status["host"].string ?? "")
         if let verdict = desired.verdicts[flow.id] {
-            refusal = "it would be \(verdict.status.rawValue): \(verdict.reason)"
+            refusal = "it would be \(verdict.status.rawValue): \(verdict.reason.full)"
             return
         }
         guard let tap = desired.program.taps.first(where: { $0.id == flow.id }),
