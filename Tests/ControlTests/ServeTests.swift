@@ -3,6 +3,7 @@
 import ControlCommands
 import ControlModel
 import Foundation
+import MirrorProgram
 import Testing
 
 @Suite(.serialized) struct ServeTests {
@@ -36,6 +37,29 @@ import Testing
     func refusesAFile(_ text: String, _ reason: String) {
         let error = #expect(throws: ServeError.self) { try configuration(text) }
         #expect(error?.description.contains(reason) == true)
+    }
+
+    @Test func readsUplinks() throws {
+        let read = try configuration(
+            #"{"uplinks": ["eth1", "eth2,dedicated,kind=af_xdp,frames=500000,bits=1000000000"]}"#)
+        #expect(
+            read.uplinks == [
+                .init(interface: "eth1"),
+                .init(
+                    interface: "eth2", kind: .afXDP, dedicated: true,
+                    limit: .init(bitsPerSecond: 1_000_000_000, framesPerSecond: 500_000)),
+            ])
+    }
+
+    @Test(arguments: [
+        ("eth1,fast", "'fast' is no rule; write dedicated, kind=K, frames=N or bits=N"),
+        ("eth1,kind=tcp", "'tcp' is no kind; known: auto, af_xdp, device, udp"),
+        ("eth1,frames=1k", "'1k' is not a number"), ("eth1,frames=0", "is not within 1 to 10^12"),
+        ("eth1,dedicated,dedicated", "'dedicated' is there twice"), ("", "is not an interface name"),
+    ])
+    func refusesAnUplink(_ text: String, _ reason: String) {
+        let error = #expect(throws: ServeError.self) { try configuration(#"{"uplinks": ["\#(text)"]}"#) }
+        #expect(error?.description.contains(reason) == true, "\(String(describing: error))")
     }
 
     @Test(.timeLimit(.minutes(1))) func servesAndStops() async throws {

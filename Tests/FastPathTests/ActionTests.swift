@@ -28,7 +28,7 @@ private final class ActionRig {
     ///   - watched: numbers of the taps that destination 0 looks on.
     func run(
         _ taps: [(MirrorProgram.Tap, [Int], spread: Bool)], down: Set<Int> = [], limit: Int = 9000,
-        watched: Set<Int> = []
+        watched: Set<Int> = [], cap: MirrorProgram.RateLimit? = nil
     ) {
         generation += 1
         while counters.count < taps.count {
@@ -53,7 +53,7 @@ private final class ActionRig {
         _ = rig.publish(
             Selection(
                 generation: generation, ports: [.init(slot: 0, taps: rows, spreads: needsSpread ? [spreads] : [])]),
-            plans, [uplink])
+            plans, [uplink], limits: [cap])
     }
 
     /// - Returns: what was sent.
@@ -167,6 +167,33 @@ private func flow(_ number: Int, back: Bool = false, payload: Int = 40) -> [UInt
         ])
         _ = lab.push([frames[0]], every: 200_000_000)
         #expect(lab.push((0..<200).map { flow($0, payload: 1000) }, every: 1).count == 124)
+        lab.expectBalance()
+    }
+
+    @Test func aLimitThatIsChangedForgetsTheOther() {
+        lab.run([(lab.tap { $0.rateLimit = .init(framesPerSecond: 10) }, [0], false)])
+        #expect(lab.push((0..<50).map { flow($0) }).count == 1)
+        lab.run([(lab.tap { $0.rateLimit = .init(bitsPerSecond: 1_000_000_000) }, [0], false)])
+        #expect(lab.push((0..<50).map { flow($0) }).count == 50, "no frames are counted any more")
+        lab.expectBalance()
+    }
+
+    /// By the clock, not by the records' times: what can be said is how many fit into the bucket.
+    @Test func anUplinkHasACap() {
+        let lab = ActionRig()
+        let frames = (0..<200).map { _ in flow(1) }
+        lab.run([(lab.tap { _ in }, [0, 1], false)], cap: .init(framesPerSecond: 100))
+        #expect((10...14).contains(lab.push(frames).count), "a tenth of a second's worth")
+        let dropped = lab.destinations[0].drops(.uplinkLimited) + lab.destinations[1].drops(.uplinkLimited)
+        #expect(dropped == lab.counters[0].drops(.uplinkLimited) && (386...390).contains(dropped))
+        lab.expectBalance()
+        // A cap that is taken away with the next table holds nobody up.
+        lab.run([(lab.tap { _ in }, [0, 1], false)])
+        #expect(lab.push(frames).count == 400)
+        // Bits count the whole packet.
+        lab.run([(lab.tap { _ in }, [0], false)], cap: .init(bitsPerSecond: 1_214_400))
+        let long = (0..<50).map { _ in flow(1, payload: 1400) }
+        #expect((10...12).contains(lab.push(long).count))
         lab.expectBalance()
     }
 

@@ -192,7 +192,7 @@ package struct ServeProcess: Sendable {
                     reconciler: Reconciler(
                         store: operations.store, host: settings.host,
                         dataplane: DataplaneClient(path: directory.dataplaneSocket), telemetry: telemetry,
-                        logger: logger, remotes: settings.remotes)))
+                        logger: logger, remotes: settings.remotes, uplinks: settings.uplinks)))
         }
         if let listen = settings.listen {
             services.append(try tcp(listen, identity, operations, telemetry, ready))

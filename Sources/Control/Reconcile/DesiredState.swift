@@ -53,9 +53,12 @@ package struct DesiredState: Sendable {
     ///   - host: name of the host that the program is for.
     ///   - remotes: the operator's rules for addresses, as they are now.
     ///   - filters: compiles packet filters.
+    ///   - uplinks: the operator's rules for interfaces of the host.
     package init(
-        _ snapshot: Snapshot, host: String, remotes: RemoteRules = RemoteRules(), filters: FilterCode = FilterCode()
+        _ snapshot: Snapshot, host: String, remotes: RemoteRules = RemoteRules(), filters: FilterCode = FilterCode(),
+        uplinks: [MirrorProgram.UplinkRule] = []
     ) {
+        program.uplinks = uplinks
         hostName = host
         self.remotes = remotes
         self.filters = filters

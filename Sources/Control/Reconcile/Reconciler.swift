@@ -6,7 +6,7 @@ package import ControlStore
 package import ControlTelemetry
 import Foundation
 package import Logging
-import MirrorProgram
+package import MirrorProgram
 
 /// Reconciles one host.
 package actor Reconciler {
@@ -16,6 +16,7 @@ package actor Reconciler {
     private let telemetry: Telemetry
     private let logger: Logger
     private let remotes: RemoteRules
+    private let uplinks: [MirrorProgram.UplinkRule]
     private let filters = FilterCode()
 
     /// Between two turns, whatever comes: what a change waits for at most.
@@ -37,12 +38,14 @@ package actor Reconciler {
     /// - Parameters:
     ///   - host: name of the host that `dataplane` serves.
     ///   - remotes: the operator's rules for addresses that copies may be sent to.
+    ///   - uplinks: the operator's rules for interfaces that copies leave through.
     ///   - patience: how long the dataplane may be away before its taps are DOWN.
     package init(
         store: any Store, host: String, dataplane: DataplaneClient, telemetry: Telemetry, logger: Logger,
-        remotes: RemoteRules = RemoteRules(), patience: Duration = .seconds(2)
+        remotes: RemoteRules = RemoteRules(), uplinks: [MirrorProgram.UplinkRule] = [], patience: Duration = .seconds(2)
     ) {
         self.remotes = remotes
+        self.uplinks = uplinks
         self.store = store
         self.host = host
         self.dataplane = dataplane
@@ -91,7 +94,9 @@ package actor Reconciler {
             let snapshot = try await store.snapshot(after: last)
             let isSame = snapshot.revision == last.revision
             let desired =
-                (isSame ? desired : nil) ?? DesiredState(snapshot, host: host, remotes: remotes, filters: filters)
+                (isSame ? desired : nil)
+                ?? DesiredState(
+                    snapshot, host: host, remotes: remotes, filters: filters, uplinks: uplinks)
             (last, self.desired) = (snapshot, desired)
             let acknowledgement = try await acknowledgement(of: desired)
             let outcome = Outcome(

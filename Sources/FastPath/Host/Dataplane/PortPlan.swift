@@ -61,7 +61,10 @@ package struct PortPlan {
         if let mac = port.mac, mac != link.mac {
             return "\(link.name) has the MAC address \(link.mac?.description ?? "none"), not \(mac)"
         }
-        if port.capture == .xdp || port.capture == .inline || port.netns != nil { return "not served yet" }
+        if port.capture == .xdp || port.capture == .inline {
+            return "\(port.capture.rawValue) capture is not served by this version; use tap or span"
+        }
+        if port.netns != nil { return "ports of other network namespaces are not served by this version" }
         if port.capture == .span, !link.isUp { return "\(link.name) is down" }
         return nil
     }

@@ -74,10 +74,17 @@ extension Dataplane {
         let wanted = Dictionary(
             routes.values.filter { $0.fate == nil }.compactMap(\.link).map { ($0.index, $0) }, uniquingKeysWith: { $1 })
         uplinkErrors = [:]
+        leaveMisruled()
         for (index, link) in wanted where uplinks[index] == nil {
+            let rule = rule(of: link.name)
+            if let obstacle = rule.obstacle {
+                uplinkErrors[index] = obstacle
+                continue
+            }
             guard let number = freeNumbers(1).first else { break }
             do throws(HostError) {
-                uplinks[index] = try UplinkSocket(link, number: number, area: worker.area)
+                uplinks[index] = try UplinkSocket(
+                    link, number: number, area: worker.area, isDedicated: rule.dedicated)
                 numbers.insert(number)
                 logger.info("copies leave through \(link.name)")
             } catch {
@@ -180,7 +187,7 @@ extension Dataplane {
         }
         return TableShape(
             generation: current?.number ?? 0, previous: previous?.number, rows: rows,
-            uplinks: (uplinks.values.map(\.number) + watches.map(\.number)).sorted(),
+            uplinks: (uplinks.values.map(\.number) + watches.map(\.number)).sorted(), limits: limits,
             spans: spans.values.flatMap(\.numbers).sorted())
     }
 
@@ -199,7 +206,7 @@ extension Dataplane {
         return WorkerHost.Contents(
             current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection,
             destinations: rows,
-            uplinks: pointers.map(\.1), spans: spans.values.flatMap(\.sources))
+            uplinks: pointers.map(\.1), limits: uplinks.keys.map { limits[$0] }, spans: spans.values.flatMap(\.sources))
     }
 
     private func sequence(_ header: OuterHeader) -> SequenceWord? {

@@ -18,7 +18,8 @@ extension Dataplane {
         }
         return DataplaneStatus(
             version: dataplaneVersion, pid: getpid(), epoch: epoch, generation: current?.program.generation,
-            ports: ports, destinations: destinations, taps: taps, deliveries: deliveryPlans.map(status))
+            ports: ports, destinations: destinations, taps: taps, deliveries: deliveryPlans.map(status),
+            uplinks: uplinkStatus())
     }
 
     private func status(_ plan: PortPlan) -> PortStatus {

@@ -28,11 +28,11 @@ package struct WatchOverlay {
     /// - Returns: why it cannot be; then nothing has changed.
     package mutating func add(_ taps: Set<String>) -> String? {
         if taps.isEmpty { return "a watch names the taps that it is of, at least one" }
-        if count == Watch.most {
-            return "\(Watch.most) watches are there already, as many as can be; end one of them first"
-        }
         for tap in taps.sorted() where portOfTap[tap] == nil {
             return "the dataplane runs no tap '\(tap)'; 'heliostat explain \(tap)' says why"
+        }
+        if count == Watch.most {
+            return "\(Watch.most) watches are there already, as many as can be; end one of them first"
         }
         let ports = Set(taps.map { portOfTap[$0]! })
         if let full = ports.sorted().first(where: { room[$0]! < 1 }) {
