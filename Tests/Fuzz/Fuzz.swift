@@ -1,5 +1,5 @@
 // What libFuzzer calls, once for each input: HELIOSTAT_FUZZ names the target. Built and run by Tests/fuzz, with the
-// sources of MirrorProgram and FastPath instrumented for coverage and addresses; a fault ends the process.
+// sources of MirrorProgram, FastPath and the reader of capture files instrumented for coverage and addresses; a fault ends the process.
 
 import Foundation
 
@@ -8,6 +8,7 @@ nonisolated(unsafe) private let target: ([UInt8]) -> Void = {
     case "frame": FuzzFrame().take
     case "filter": FuzzFilter().take
     case "program": FuzzProgram.take
+    case "capture": FuzzCapture().take
     case let name: fatalError("HELIOSTAT_FUZZ names no target: \(name ?? "nothing")")
     }
 }()
