@@ -36,6 +36,27 @@ struct DeliverOuterTests {
         }
     }
 
+    /// Tags of the inner frame are cut off and pushed again: they are what they were, from none to three of them.
+    @Test(arguments: MirrorProgram.Encapsulation.allCases, [false, true])
+    func innerTagsStay(_ encapsulation: MirrorProgram.Encapsulation, v6: Bool) throws {
+        try inNamespace {
+            let bench = try Packets.Bench([Packets.delivery(encapsulation, v6: v6)])
+            let tags = [(0x88A8, 0xF007), (0x8100, 0xA064), (0x8100, 0x0FFE)]
+            for count in 1...3 {
+                for length in [14, 15, 40, 60, 1400] {
+                    let frame = tags.suffix(count).reversed().reduce(Packets.frame(length)) {
+                        Self.tagged($0, $1.0, $1.1)
+                    }
+                    let (proto, bytes) = Packets.tunnel(encapsulation, id: 77, frame, number: count)
+                    try CaptureTests.send(v6 ? Packets.ipv6(proto, bytes) : Packets.ipv4(proto, bytes), "v1")
+                    #expect(bench.receive() == frame, "\(length) bytes behind \(count) tags")
+                }
+            }
+            #expect(bench.statistics().frames == 15)
+            #expect(bench.statistics().drops.values.allSatisfy { $0 == 0 })
+        }
+    }
+
     @Test(arguments: MirrorProgram.Encapsulation.allCases)
     func optionsOfIPv4ArePassedOver(_ encapsulation: MirrorProgram.Encapsulation) throws {
         try inNamespace {

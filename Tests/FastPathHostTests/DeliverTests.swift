@@ -83,6 +83,7 @@ struct DeliverTests {
         let program: DeliverProgram
         let deliveries: [MirrorProgram.Delivery]
         private let receiver: Int32
+        private var arrived: [[UInt8]] = []
 
         init(_ deliveries: [MirrorProgram.Delivery], kind: CaptureHookKind? = nil, portUp: Bool = true) throws {
             for (one, other) in [("v0", "v1"), ("t0", "t1")] {
@@ -93,17 +94,8 @@ struct DeliverTests {
             if !portUp { try ip("link set t0 down") }
             self.deliveries = deliveries
             program = try DeliverProgram(kind: kind)
-            receiver = socket(AF_PACKET, Int32(SOCK_RAW.rawValue), Int32(UInt16(0x0003).bigEndian))
-            var address = [UInt8](repeating: 0, count: 20)
-            address[0] = UInt8(AF_PACKET)
-            address[3] = 3
-            withUnsafeBytes(of: Int32(if_nametoindex("t1"))) { address.replaceSubrange(4..<8, with: $0) }
-            #expect(
-                address.withUnsafeBytes {
-                    bind(receiver, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), 20)
-                } == 0)
-            var limit = timeval(tv_sec: 0, tv_usec: 300_000)
-            setsockopt(receiver, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+            receiver = lab_packet_socket(if_nametoindex("t1"), 1 << 20)
+            #expect(receiver >= 0)
             try apply(deliveries)
         }
 
@@ -123,14 +115,24 @@ struct DeliverTests {
             #expect(program.errors.isEmpty, "\(program.errors)")
         }
 
-        /// The next frame at `t1` that is one of ours.
+        /// The next frame at `t1` that is one of ours, a tag in its place; nil after 0.3 s without one.
         func receive() -> [UInt8]? {
-            var bytes = [UInt8](repeating: 0, count: 70_000)
-            while true {
-                let count = recv(receiver, &bytes, bytes.count, 0)
-                if count < 0 { return nil }
-                if Array(bytes.prefix(6)) == Array(DeliverTests.inner.prefix(6)) { return Array(bytes.prefix(count)) }
+            let stride = 2048
+            var room = [UInt8](repeating: 0, count: stride * Int(LAB_BATCH))
+            var results = [lab_received](repeating: lab_received(), count: Int(LAB_BATCH))
+            _ = eventually(.milliseconds(300)) {
+                let count = lab_receive(receiver, &room, stride, &results)
+                for index in 0..<max(0, Int(count)) {
+                    let (result, at) = (results[index], index * stride)
+                    var bytes = Array(room[at..<at + min(Int(result.length), stride)])
+                    if result.tag_protocol != 0 {
+                        bytes.insert(contentsOf: big16(Int(result.tag_protocol)) + big16(Int(result.tag)), at: 12)
+                    }
+                    if bytes.starts(with: DeliverTests.inner.prefix(6)) { arrived.append(bytes) }
+                }
+                return !arrived.isEmpty
             }
+            return arrived.isEmpty ? nil : arrived.removeFirst()
         }
 
         func statistics(_ index: Int = 0) -> DeliveryStatistics { program.statistics(of: deliveries[index]) }
