@@ -68,8 +68,8 @@ extension Promises {
                 ]
                 let copies = try FrameReceiver(in: far, interface: "eth0", streams: streams)
                 let senders = [
-                    try FrameSender(streams[0], in: lab.a, interface: "eth0", rate: 5_000, count: 10_000),
-                    try FrameSender(streams[1], in: lab.b, interface: "eth0", rate: 5_000, count: 10_000),
+                    try FrameSender(streams[0], in: lab.a, interface: "eth0", rate: 10_000, count: 10_000),
+                    try FrameSender(streams[1], in: lab.b, interface: "eth0", rate: 10_000, count: 10_000),
                 ]
                 let sent = try senders.map { try $0.wait() }
                 let report = copies.settle()
