@@ -27,13 +27,7 @@ extension Promises {
             _ options: TappedPair.Options = .init(),
             _ body: (TappedPair, ServeProcess, TemporaryDirectory) throws -> Void
         ) throws {
-            try TappedPair.with(options) { lab in
-                let directory = try TemporaryDirectory()
-                defer { directory.delete() }
-                let serve = try ServeProcess(
-                    in: lab.host, stateDirectory: "\(directory.path)/state",
-                    ["--host", "lab", "--tunnel-address", TappedPair.hostAddress])
-                defer { serve.process.terminate() }
+            try Served.with(options) { lab, serve, directory in
                 try serve.command(["port", "create", "web", "--interface", TappedPair.tappedPort])
                 try serve.command(["service", "create", "ids", "--to", TappedPair.monitorAddress, "--vni", "5001"])
                 try body(lab, serve, directory)

@@ -213,13 +213,7 @@ extension Promises {
 
         /// By the names that an operator knows, as tcpdump shows it.
         @Test func aTapIsKnownByItsName() throws {
-            try TappedPair.with { lab in
-                let directory = try TemporaryDirectory()
-                defer { directory.delete() }
-                let serve = try ServeProcess(
-                    in: lab.host, stateDirectory: "\(directory.path)/state",
-                    ["--host", "lab", "--tunnel-address", TappedPair.hostAddress])
-                defer { serve.process.terminate() }
+            try Served.with { lab, serve, directory in
                 try serve.command(["port", "create", "web", "--interface", TappedPair.tappedPort])
                 try serve.command(["service", "create", "ids", "--to", TappedPair.monitorAddress, "--vni", "5001"])
                 try serve.command([
