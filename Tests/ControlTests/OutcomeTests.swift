@@ -131,5 +131,9 @@ import Testing
         )
         let otherMAC = outcome(snapshot(port: "ACTIVE"), .running(status(why: "another MAC address", port: .down)))
         #expect(otherMAC.ports.first { $0.object.id == "web" }?.object.statusReason?.full == "another MAC address")
+        let refused = outcome(snapshot(port: "ACTIVE"), .running(status(why: "xdp is not served", port: .error)))
+        let web = refused.ports.first { $0.object.id == "web" }?.object
+        #expect(web?.status == .error && web?.statusReason?.full == "xdp is not served")
+        #expect(web?.statusReason?.forMembers == "its host cannot capture it")
     }
 }

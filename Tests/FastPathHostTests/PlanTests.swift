@@ -45,6 +45,27 @@ import Testing
         #expect(plan.down == "v0 has the MAC address 52:54:00:01:02:03, not 52:54:00:01:02:04")
     }
 
+    @Test func whatIsNotServedIsRefusedWhateverIsThere() {
+        let refused: [(MirrorProgram.Port, String)] = [
+            (
+                .init(id: "p", interface: "v0", capture: .xdp),
+                "xdp capture is not served by this version; use tap or span"
+            ),
+            (
+                .init(id: "p", interface: "v9", capture: .inline, pair: "v0"),
+                "inline capture is not served by this version; use tap or span"
+            ),
+            (
+                .init(id: "p", interface: "v0", netns: "blue"),
+                "ports of other network namespaces are not served by this version"
+            ),
+        ]
+        for (port, reason) in refused {
+            let plan = PortPlan(port, slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
+            #expect(plan.isRefused && plan.link == nil && plan.hooks.isEmpty && plan.down == reason)
+        }
+    }
+
     @Test func aMissingInterfaceIsDown() {
         let plan = PortPlan(.init(id: "p", interface: "v9"), slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
         #expect(plan.down == "there is no interface v9")

@@ -136,8 +136,11 @@ package struct Outcome: Hashable, Sendable {
                 .down, "\("interface '\(interface)' is not on host '\(host)'", members: "its interface is missing")"
             )
         }
-        if let captured = dataplane.ports[port.id], captured.state == .down {
-            return (.down, captured.reason.map { Reason($0, members: "its interface is missing or down") })
+        let reason = dataplane.ports[port.id]?.reason
+        switch dataplane.ports[port.id]?.state {
+        case .down: return (.down, reason.map { Reason($0, members: "its interface is missing or down") })
+        case .error: return (.error, reason.map { Reason($0, members: "its host cannot capture it") })
+        case .capturing, nil: break
         }
         return (.active, nil)
     }

@@ -24,6 +24,8 @@ package struct PortPlan {
     /// The interface to capture on; nil with a reason in `down`.
     package var link: Link?
     package var down: String?
+    /// `down` is for good: this dataplane does not do what the port asks for.
+    package var isRefused = false
     package var side: MirrorProgram.Side?
     /// Of a `tap` port.
     package var hooks: Set<HookPlace> = []
@@ -32,6 +34,11 @@ package struct PortPlan {
     package init(_ port: MirrorProgram.Port, slot: Int, taps: [MirrorProgram.Tap], links: LinkTable) {
         self.port = port
         self.slot = slot
+        if let refusal = Self.refusal(port) {
+            down = refusal
+            isRefused = true
+            return
+        }
         guard let link = links[port.interface] else {
             down = "there is no interface \(port.interface)"
             return
@@ -56,15 +63,18 @@ package struct PortPlan {
         }
     }
 
+    private static func refusal(_ port: MirrorProgram.Port) -> String? {
+        if port.capture == .xdp || port.capture == .inline {
+            return "\(port.capture.rawValue) capture is not served by this version; use tap or span"
+        }
+        return port.netns == nil ? nil : "ports of other network namespaces are not served by this version"
+    }
+
     private static func obstacle(_ port: MirrorProgram.Port, _ link: Link) -> String? {
         if !link.isEthernet { return "\(link.name) is not an Ethernet interface" }
         if let mac = port.mac, mac != link.mac {
             return "\(link.name) has the MAC address \(link.mac?.description ?? "none"), not \(mac)"
         }
-        if port.capture == .xdp || port.capture == .inline {
-            return "\(port.capture.rawValue) capture is not served by this version; use tap or span"
-        }
-        if port.netns != nil { return "ports of other network namespaces are not served by this version" }
         if port.capture == .span, !link.isUp { return "\(link.name) is down" }
         return nil
     }

@@ -27,7 +27,7 @@ extension Dataplane {
             id: plan.port.id, interface: plan.port.interface, state: .capturing, capture: plan.port.capture,
             side: plan.side, mtu: kernel.links[plan.port.interface]?.mtu)
         if let reason = plan.down {
-            status.state = .down
+            status.state = plan.isRefused ? .error : .down
             status.reason = reason
         } else if let error = portErrors[plan.port.id] {
             status.state = .error
