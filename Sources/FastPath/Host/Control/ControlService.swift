@@ -20,21 +20,18 @@ final class ControlService {
     /// One reply, whatever the line is.
     func answer(_ line: ArraySlice<UInt8>) -> ControlAnswer {
         let reply: DataplaneReply
+        var stream: WatchStream?
         do {
             let request = try JSONDecoder().decode(DataplaneRequest.self, from: Data(line))
-            if case .watch(let taps) = request { return try watch(taps) }
+            if case .watch(let taps) = request { stream = try WatchStream(dataplane, taps) }
             reply = try serve(request)
         } catch let error as DecodingError {
             reply = DataplaneReply(error: error.place)
         } catch {
             reply = DataplaneReply(error: "\(error)")
         }
-        return .reply(Self.bytes(reply))
-    }
-
-    private func watch(_ taps: [String]) throws(HostError) -> ControlAnswer {
-        let stream = try WatchStream(dataplane, taps)
-        return .stream(Self.bytes(DataplaneReply(watch: taps)), stream)
+        let bytes = Self.bytes(reply)
+        return stream.map { .stream(bytes, $0) } ?? .reply(bytes)
     }
 
     private static func bytes(_ reply: DataplaneReply) -> [UInt8] {

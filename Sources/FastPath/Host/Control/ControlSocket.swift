@@ -128,6 +128,7 @@ package final class ControlSocket {
             follow(client)
         }
     }
+
     /// Copies to one that watches; one that has said its last gets the end of its stream.
     private func serve(_ stream: WatchStream, _ client: ControlClient) {
         if client.hasEnded || stream.isOver {

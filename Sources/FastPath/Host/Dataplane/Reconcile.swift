@@ -195,6 +195,7 @@ extension Dataplane {
         let pointers =
             uplinks.values.map { ($0.number, $0.pointer) } + watches.map { ($0.number, $0.uplink.uplink) }
         let byNumber = Dictionary(uniqueKeysWithValues: pointers)
+        let limits = limits
         let counters = Dictionary(uniqueKeysWithValues: watches.map { ($0.place, $0.counters) })
         let rows = shape.rows.enumerated().map { place, row in
             DestinationPlan(
