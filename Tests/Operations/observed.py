@@ -194,6 +194,8 @@ class RealDataplane(unittest.TestCase):
             return self.client.send("GET", "heliostat/statistics")[1]["statistics"]["epoch"]
 
         self.ping(20)
+        # The reconciler's first look at the counters may be yet to come.
+        self.assertTrue(wait_for(lambda: None not in frames()), "no statistics")
         self.assertTrue(wait_for(lambda: frames()[0] >= 40 and frames()[1] >= 20 and self.at_rest()), frames())
         time.sleep(1.2)  # the poll that takes the last of them
         before, first = frames(), epoch()
