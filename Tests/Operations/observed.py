@@ -140,7 +140,13 @@ class RealDataplane(unittest.TestCase):
         self.ping(20)
         # At rest the ledger does not move; what is left in rings is out within a moment.
         self.assertTrue(wait_for(lambda: self.ask("stats")["stats"]["taps"] and self.at_rest()))
-        shown, counted = self.metrics(), self.ask("stats")["stats"]
+        # Neighbour discovery may come between two looks: a poll counts that had none before and none after it.
+        looks = []
+        def is_still():
+            looks[:] = [self.counters(), self.metrics(), self.counters()]
+            return looks[0] == looks[2]
+        self.assertTrue(wait_for(is_still, 30), looks)
+        shown, counted = looks[1], looks[2]
         status = self.ask("status")["status"]
         for name, label, rows in (("tap", "tap", counted["taps"]), ("destination", "destination", counted["destinations"])):
             self.assertTrue(rows)
@@ -176,11 +182,14 @@ class RealDataplane(unittest.TestCase):
             if family.type == "counter":
                 self.assertIn(last, ("frames", "bytes", "requests", "refused", "commits", "gaps"), name)
 
+    def counters(self):
+        stats = self.ask("stats")["stats"]
+        return {name: stats[name] for name in ("taps", "destinations")}
+
     def at_rest(self):
-        one = self.ask("stats")["stats"]
+        one = self.counters()
         time.sleep(0.3)
-        two = self.ask("stats")["stats"]
-        return one["taps"] == two["taps"] and one["destinations"] == two["destinations"]
+        return one == self.counters()
 
     def test_statistics_survive_a_restart(self):
         _, flow, mirror = self.taps()
