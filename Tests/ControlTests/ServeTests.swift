@@ -82,6 +82,9 @@ import Testing
         let broken = request(
             "POST /v2.0/ports HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", socket)
         #expect(broken.hasPrefix("HTTP/1.1 400 "))
+        let ambiguous = request(
+            "GET /v2.0/ports HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n", socket)
+        #expect(ambiguous.hasPrefix("HTTP/1.1 400 ") && ambiguous.contains("more than one Host field"))
         #expect(!broken.contains("HTTP/1.1 500 "))
         let second = await #expect(throws: ServeError.self) { try await ServeProcess(settings).run() }
         #expect(second?.description == "another heliostat serve (pid \(getpid())) runs on \(directory.path)")

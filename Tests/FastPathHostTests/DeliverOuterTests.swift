@@ -83,13 +83,17 @@ struct DeliverOuterTests {
             try ip(v6 ? "address add 2001:db8::2/64 dev v0 nodad" : "address add 192.0.2.2/24 dev v0")
             let raw = socket(v6 ? AF_INET6 : AF_INET, Int32(SOCK_RAW.rawValue), 17)
             defer { close(raw) }
-            var limit = timeval(tv_sec: 2, tv_usec: 0)
+            var limit = timeval(tv_sec: 0, tv_usec: 100_000)
             setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
             let bytes = Packets.tunnel(.vxlan, id: 77, Packets.frame(60)).bytes
-            try CaptureTests.send(
-                v6 ? Packets.ipv6(17, bytes, to: "2001:db8::2") : Packets.ipv4(17, bytes, to: [192, 0, 2, 2]), "v1")
             var room = [UInt8](repeating: 0, count: 2000)
-            let count = recv(raw, &room, room.count, 0)
+            var count = -1
+            // The kernel finishes an IPv6 address in a work queue (addrconf_dad_work): until then it drops what goes there.
+            for _ in 1...50 where count < 0 {
+                try CaptureTests.send(
+                    v6 ? Packets.ipv6(17, bytes, to: "2001:db8::2") : Packets.ipv4(17, bytes, to: [192, 0, 2, 2]), "v1")
+                count = recv(raw, &room, room.count, 0)
+            }
             // A raw socket of IPv4 hands out the IP header too.
             #expect(Array(room.prefix(max(0, count)).dropFirst(v6 ? 0 : 20)) == bytes, "the whole datagram")
             #expect(bench.receive() == nil)
