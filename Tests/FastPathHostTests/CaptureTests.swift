@@ -15,9 +15,11 @@ struct CaptureTests {
         for _ in 0..<count { try send(frame, interface) }
     }
 
-    static func send(_ frame: [UInt8], _ interface: String) throws {
+    static func send(_ frame: [UInt8], _ interface: String, mark: UInt32 = 0) throws {
         let raw = socket(AF_PACKET, Int32(SOCK_RAW.rawValue), 0)
         defer { close(raw) }
+        var mark = mark
+        setsockopt(raw, SOL_SOCKET, Int32(HS_SO_MARK), &mark, 4)
         var address = [UInt8](repeating: 0, count: 20)  // struct sockaddr_ll
         address[0] = UInt8(AF_PACKET)
         withUnsafeBytes(of: Int32(if_nametoindex(interface))) { address.replaceSubrange(4..<8, with: $0) }

@@ -166,6 +166,31 @@ struct LoopGuardTests {
             #expect(entries.counts(out).matched == before + 1, "a tunnel that has ended is known no more")
         }
     }
+
+    /// Our mark keeps a frame from being copied, but for that of a port in another network namespace, whose owner could
+    /// hide behind it.
+    @Test(arguments: [false, true]) func aForgedMark(isForeign: Bool) throws {
+        try inNamespace {
+            try ip("link add v0 type veth peer name v1")
+            for name in ["v0", "v1"] {
+                try write("1", to: "/proc/sys/net/ipv6/conf/\(name)/disable_ipv6")
+                try ip("link set \(name) up")
+            }
+            let program = try CaptureProgram.best()
+            let maps = try CaptureMaps(program, CaptureRingSet())
+            let out = CapturePoint(slot: 0, direction: 1)
+            let entries = try CaptureEntries(program, generation: 1, taps: [out: 1], foreign: isForeign ? [out] : [])
+            try entries.install()
+            let hook = try CaptureHook(
+                try program.load(slot: 0, direction: HS_OUT), interface: Int32(if_nametoindex("v0")), name: "v0",
+                ingress: false)
+            #expect(hook.isInPlace() && maps.rings.rings.count > 0)
+            try CaptureTests.send([UInt8](repeating: 0xFF, count: 60), "v0", mark: HS_MARK)
+            #expect(entries.counts(out).matched == (isForeign ? 1 : 0))
+            try CaptureTests.send([UInt8](repeating: 0xFF, count: 60), "v0", mark: 7)
+            #expect(entries.counts(out).matched == (isForeign ? 2 : 1))
+        }
+    }
 }
 
 private func write(_ value: String, to path: String) throws {

@@ -14,6 +14,8 @@ import Testing
         return table
     }
 
+    static func view(_ links: LinkTable) -> NamespaceView { NamespaceView(links: links) }
+
     static func tap(_ id: String, _ direction: MirrorProgram.Direction, _ destinations: [String] = ["d"])
         -> MirrorProgram.Tap
     {
@@ -22,14 +24,14 @@ import Testing
 
     @Test func inOfAPeerIsEgress() {
         let port = MirrorProgram.Port(id: "p", interface: "v0")
-        let plan = PortPlan(port, slot: 3, taps: [Self.tap("t", .in)], links: Self.links())
+        let plan = PortPlan(port, slot: 3, taps: [Self.tap("t", .in)], Self.view(Self.links()))
         #expect(plan.side == .peer)
         #expect(plan.hooks == [HookPlace(point: CapturePoint(slot: 3, direction: 0), interface: 7, ingress: false)])
     }
 
     @Test func inOfANICIsIngress() {
         let port = MirrorProgram.Port(id: "p", interface: "v0")
-        let plan = PortPlan(port, slot: 3, taps: [Self.tap("t", .both)], links: Self.links("bond"))
+        let plan = PortPlan(port, slot: 3, taps: [Self.tap("t", .both)], Self.view(Self.links("bond")))
         #expect(plan.side == .`self`)
         #expect(
             plan.hooks == [
@@ -40,7 +42,7 @@ import Testing
 
     @Test func anotherMACCapturesNothing() {
         let port = MirrorProgram.Port(id: "p", interface: "v0", mac: MACAddress("52:54:00:01:02:04"))
-        let plan = PortPlan(port, slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
+        let plan = PortPlan(port, slot: 0, taps: [Self.tap("t", .both)], Self.view(Self.links()))
         #expect(plan.hooks.isEmpty && plan.link == nil)
         #expect(plan.down == "v0 has the MAC address 52:54:00:01:02:03, not 52:54:00:01:02:04")
     }
@@ -56,18 +58,18 @@ import Testing
                 "inline capture is not served by this version; use tap or span"
             ),
             (
-                .init(id: "p", interface: "v0", netns: "blue"),
-                "ports of other network namespaces are not served by this version"
+                .init(id: "p", interface: "v0", netns: "blue", capture: .span),
+                "span capture in another network namespace is not served by this version; use tap"
             ),
         ]
         for (port, reason) in refused {
-            let plan = PortPlan(port, slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
+            let plan = PortPlan(port, slot: 0, taps: [Self.tap("t", .both)], Self.view(Self.links()))
             #expect(plan.isRefused && plan.link == nil && plan.hooks.isEmpty && plan.down == reason)
         }
     }
 
     @Test func aMissingInterfaceIsDown() {
-        let plan = PortPlan(.init(id: "p", interface: "v9"), slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
+        let plan = PortPlan(.init(id: "p", interface: "v9"), slot: 0, taps: [Self.tap("t", .both)], Self.view(Self.links()))
         #expect(plan.down == "there is no interface v9")
     }
 

@@ -251,7 +251,7 @@ int capture(struct __sk_buff *skb)
     if (!current)
         return NEXT;
     capture = bpf_map_lookup_elem(current, &index);
-    if (!capture || !capture->taps || skb->mark == HS_MARK || is_own(skb))
+    if (!capture || !capture->taps || (skb->mark == HS_MARK && !(capture->flags & HS_FOREIGN)) || is_own(skb))
         return NEXT;
     if (capture->filter)
         bpf_tail_call(skb, &filters, capture->filter - 1); /* does not come back: the place is filled first */

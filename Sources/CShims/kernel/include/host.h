@@ -42,6 +42,9 @@ enum {
     HS_SO_MARK = 36,
     HS_SO_PEERCRED = 17,
     HS_SO_PEERGROUPS = 59,
+    /* linux/sched.h, linux/nsfs.h: _IO(0xb7, 3) */
+    HS_CLONE_NEWNET = 0x40000000,
+    HS_NS_GET_NSTYPE = 0xb703,
     /* linux/capability.h */
     HS_CAP_NET_ADMIN = 12,
     HS_CAP_NET_RAW = 13,
@@ -61,6 +64,7 @@ static const unsigned long long hs_xdp_transmit_offset = XDP_PGOFF_TX_RING;
 int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
 int pthread_setname_np(pthread_t thread, const char *name);
 int unshare(int flags);
+int setns(int descriptor, int type);
 
 /* Sends `signal` to this process when its parent ends; 0 for none. */
 static inline int hs_signal_at_parents_end(int signal) { return prctl(PR_SET_PDEATHSIG, (unsigned long)signal); }

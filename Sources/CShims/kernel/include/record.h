@@ -26,6 +26,8 @@ enum hs_record_flags {
     HS_RECHECK = 8,
     /* Nobody has run a filter yet: `taps` are all of the point. */
     HS_UNFILTERED = 16,
+    /* The port is in another network namespace: its owner may set any mark, ours too. */
+    HS_FOREIGN = 256,
 };
 
 enum hs_direction { HS_IN = 0, HS_OUT = 1 };
@@ -57,7 +59,7 @@ struct hs_capture {
     __u32 generation;
     __u32 filter;     /* 0: every frame matches all taps; else 1 + the place of the program that chooses among them */
     __u32 longest;    /* bytes of a frame that the taps want, 0 for all; super-frames come whole */
-    __u32 flags;      /* of every record: HS_UNFILTERED or 0 */
+    __u32 flags;      /* of every record: HS_UNFILTERED or 0; and HS_FOREIGN, which no record has */
 };
 
 enum {

@@ -47,9 +47,10 @@ package final class CaptureEntries {
     /// Points whose filters the kernel does not take, and why: their frames are all copied, and the worker judges.
     package private(set) var unfiltered: [(point: CapturePoint, error: HostError)] = []
 
+    /// - Parameter foreign: points in other network namespaces.
     package init(
         _ program: CaptureProgram, generation: UInt32, taps: [CapturePoint: UInt64],
-        wishes: [CapturePoint: CaptureWish] = [:]
+        wishes: [CapturePoint: CaptureWish] = [:], foreign: Set<CapturePoint> = []
     ) throws(HostError) {
         self.program = program
         self.generation = generation
@@ -64,9 +65,11 @@ package final class CaptureEntries {
         for (point, bits) in taps {
             let filter = filters[point]
             let isOpen = wishes[point]?.filtered.isEmpty == false && filter == nil
+            var flags = isOpen ? UInt32(HS_UNFILTERED.rawValue) : 0
+            if foreign.contains(point) { flags |= UInt32(HS_FOREIGN.rawValue) }
             let entry = hs_capture(
                 taps: bits, matched: 0, lost: 0, generation: generation, filter: UInt32(filter.map { $0 + 1 } ?? 0),
-                longest: wishes[point]?.longest ?? 0, flags: isOpen ? UInt32(HS_UNFILTERED.rawValue) : 0)
+                longest: wishes[point]?.longest ?? 0, flags: flags)
             let values = [hs_capture](repeating: entry, count: program.possibleCPUs)
             var key = point.index
             try check("cannot set capture point \(point.slot)") { bpf_map_update_elem(map.raw, &key, values, 0) }

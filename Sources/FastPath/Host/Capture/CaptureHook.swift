@@ -17,6 +17,8 @@ package enum CaptureHookKind: String {
 package final class CaptureHook {
     package let kind: CaptureHookKind
     package let interface: Int32
+    /// Where the interface is; nil for the dataplane's own.
+    private let namespace: NetworkNamespace?
     private let ingress: Bool
     private let program: Descriptor
     package let programID: UInt32
@@ -29,11 +31,13 @@ package final class CaptureHook {
     ///   - program: a loaded capture program.
     ///   - ingress: the interface's own direction, not the port's.
     ///   - kind: nil to take tcx where the kernel has it.
+    ///   - namespace: where the interface is; nil for the dataplane's own.
     ///   - place: of ours in clsact.
     package init(
         _ program: Descriptor, interface: Int32, name: String, ingress: Bool, kind: CaptureHookKind? = nil,
-        place: Clsact.Place = .capture
+        namespace: NetworkNamespace? = nil, place: Clsact.Place = .capture
     ) throws(HostError) {
+        self.namespace = namespace
         self.program = program
         self.place = place
         self.interface = interface
@@ -41,21 +45,32 @@ package final class CaptureHook {
         programID = try Self.identifier(of: program)
         if kind != .clsact {
             do throws(HostError) {
-                link = try Self.linkTCX(program, interface, name, ingress: ingress)
+                link = try within(namespace) { () throws(HostError) in
+                    try Self.linkTCX(program, interface, name, ingress: ingress)
+                }
                 self.kind = .tcx
                 return
             } catch  where kind == nil && Self.meansNoTCX(error.code) {}
         }
-        try Clsact.attach(program, interface, name, ingress: ingress, place)
+        try within(namespace) { () throws(HostError) in
+            try Clsact.attach(program, interface, name, ingress: ingress, place)
+        }
         self.kind = .clsact
     }
 
     deinit {
-        if kind == .clsact { Clsact.detach(interface, ingress: ingress, place) }
+        if kind == .tcx { return }
+        let (interface, ingress, place) = (interface, ingress, place)
+        // Where the namespace has gone, so has the filter.
+        try? within(namespace) { Clsact.detach(interface, ingress: ingress, place) }
     }
 
     /// Whether the program is still there, and first but for others of ours.
     package func isInPlace(behind ours: Set<UInt32> = []) -> Bool {
+        (try? within(namespace) { [self] in isFirst(behind: ours) }) ?? false
+    }
+
+    private func isFirst(behind ours: Set<UInt32>) -> Bool {
         if kind == .clsact { return Clsact.programID(interface, ingress: ingress, place) == programID }
         var programs = [UInt32](repeating: 0, count: 64)
         var count = UInt32(programs.count)
@@ -68,12 +83,14 @@ package final class CaptureHook {
 
     /// Goes back to the head. Our old place is left first: two of ours in one chain would make two copies.
     package func restore(_ name: String) throws(HostError) {
-        if kind == .clsact {
-            Clsact.detach(interface, ingress: ingress, place)
-            try Clsact.attach(program, interface, name, ingress: ingress, place)
-        } else {
-            link = nil
-            link = try Self.linkTCX(program, interface, name, ingress: ingress)
+        try within(namespace) { [self] () throws(HostError) in
+            if kind == .clsact {
+                Clsact.detach(interface, ingress: ingress, place)
+                try Clsact.attach(program, interface, name, ingress: ingress, place)
+            } else {
+                link = nil
+                link = try Self.linkTCX(program, interface, name, ingress: ingress)
+            }
         }
     }
 

@@ -17,6 +17,8 @@ package struct CapturePlan {
     package private(set) var taps: [CapturePoint: UInt64] = [:]
     /// What the taps of those points want beside that, where it is not every frame whole.
     package private(set) var wishes: [CapturePoint: CaptureWish] = [:]
+    /// Of ports in other network namespaces.
+    package private(set) var foreign: Set<CapturePoint> = []
     /// Ids of the taps that select a point's frames, and of all their destinations.
     package private(set) var losers: [CapturePoint: (taps: [String], destinations: Set<String>)] = [:]
 
@@ -32,6 +34,7 @@ package struct CapturePlan {
                 if chosen.isEmpty || port.capture == .span && direction == HS_OUT { continue }
                 if port.capture == .tap {
                     self.taps[point] = Self.bits(chosen)
+                    if port.netns != nil { foreign.insert(point) }
                     wishes[point] = Self.wish(chosen)
                 }
                 losers[point] = (

@@ -17,6 +17,7 @@ package final class Dataplane {
     /// There once the memory for frames is.
     private(set) var worker: WorkerHost!
     let kernel: KernelView
+    var namespaces = PortNamespaces()
     let ledger = Ledger()
     let sequences: SequenceNumbers
     private let loop: EventLoop
@@ -58,8 +59,8 @@ package final class Dataplane {
     var ports: [PortPlan] = []
     var routes: [MirrorProgram.Destination: DestinationRoute] = [:]
     var portErrors: [String: String] = [:]
-    /// How often a capture program had to be put back on an interface.
-    var displacements: [Int32: Int] = [:]
+    /// How often a capture program had to be put back.
+    var displacements: [HookPlace: Int] = [:]
     var uplinkErrors: [Int32: String] = [:]
     /// What arrives from other hosts: loaded once a program has deliveries.
     var deliverProgram: DeliverProgram?
@@ -191,12 +192,13 @@ package final class Dataplane {
 
     /// Once a second: what nobody tells of (a program put ahead of ours, a neighbour that went stale) is looked at.
     private func inspect() {
+        namespaces.inspect()
         for (place, hook) in hooks where !hook.isInPlace() {
-            let name = kernel.links[place.interface]?.name ?? "interface \(place.interface)"
+            guard let name = link(at: place)?.name else { continue }
             logger.warning("the capture program on \(name) was not in its place any more; putting it back")
             do throws(HostError) {
                 try hook.restore(name)
-                displacements[place.interface, default: 0] += 1
+                displacements[place, default: 0] += 1
             } catch {
                 hooks[place] = nil
             }

@@ -9,8 +9,11 @@ package struct HookPlace: Hashable {
     package var interface: Int32
     /// The interface's own direction.
     package var ingress: Bool
+    /// Where the interface is; nil for the dataplane's own.
+    package var namespace: NetworkNamespace?
 
-    package init(point: CapturePoint, interface: Int32, ingress: Bool) {
+    package init(point: CapturePoint, interface: Int32, ingress: Bool, namespace: NetworkNamespace? = nil) {
+        self.namespace = namespace
         self.point = point
         self.interface = interface
         self.ingress = ingress
@@ -27,23 +30,33 @@ package struct PortPlan {
     /// `down` is for good: this dataplane does not do what the port asks for.
     package var isRefused = false
     package var side: MirrorProgram.Side?
+    package var mtu: Int?
+    /// Where the interface is; nil for the dataplane's own.
+    package var namespace: NetworkNamespace?
     /// Of a `tap` port.
     package var hooks: Set<HookPlace> = []
 
-    /// - Parameter taps: the taps of the port.
-    package init(_ port: MirrorProgram.Port, slot: Int, taps: [MirrorProgram.Tap], links: LinkTable) {
+    /// - Parameters:
+    ///   - port: a row of the program.
+    ///   - slot: its place in the capture's tables.
+    ///   - taps: the taps of the port.
+    ///   - view: the interfaces of the port's network namespace.
+    package init(_ port: MirrorProgram.Port, slot: Int, taps: [MirrorProgram.Tap], _ view: NamespaceView) {
         self.port = port
         self.slot = slot
+        namespace = view.namespace
         if let refusal = Self.refusal(port) {
             down = refusal
             isRefused = true
             return
         }
-        guard let link = links[port.interface] else {
-            down = "there is no interface \(port.interface)"
+        guard let link = view.links[port.interface] else {
+            down = view.obstacle ?? "there is no interface \(port.interface)\(port.place)"
             return
         }
-        let side = port.side == .auto ? link.side : port.side
+        // Inside a container's namespace an interface is its own, whatever it is a part of.
+        mtu = link.mtu
+        let side = port.side != .auto ? port.side : port.netns == nil ? link.side : .`self`
         self.side = side
         if let reason = Self.obstacle(port, link) {
             down = reason
@@ -59,15 +72,26 @@ package struct PortPlan {
             hooks.insert(
                 HookPlace(
                     point: CapturePoint(slot: slot, direction: UInt8(direction.rawValue)), interface: link.index,
-                    ingress: ingress))
+                    ingress: ingress, namespace: view.namespace))
         }
+    }
+
+    /// Captures nothing, for a reason that is not in the port itself.
+    mutating func refuse(_ reason: String) {
+        down = reason
+        isRefused = true
+        link = nil
+        hooks = []
     }
 
     private static func refusal(_ port: MirrorProgram.Port) -> String? {
         if port.capture == .xdp || port.capture == .inline {
             return "\(port.capture.rawValue) capture is not served by this version; use tap or span"
         }
-        return port.netns == nil ? nil : "ports of other network namespaces are not served by this version"
+        if port.netns != nil, port.capture != .tap {
+            return "\(port.capture.rawValue) capture in another network namespace is not served by this version; use tap"
+        }
+        return nil
     }
 
     private static func obstacle(_ port: MirrorProgram.Port, _ link: Link) -> String? {
@@ -78,4 +102,9 @@ package struct PortPlan {
         if port.capture == .span, !link.isUp { return "\(link.name) is down" }
         return nil
     }
+}
+
+extension MirrorProgram.Port {
+    /// In the words of a reason: where the interface is, if not here.
+    var place: String { netns.map { " in network namespace '\($0)'" } ?? "" }
 }

@@ -40,7 +40,7 @@ extension Dataplane {
     /// What stood on interfaces that have ended is gone, even where a new one has the same index.
     private func letGo(of ended: Set<Int32>) {
         if ended.isEmpty { return }
-        for place in hooks.keys where ended.contains(place.interface) { hooks[place] = nil }
+        for place in hooks.keys where place.namespace == nil && ended.contains(place.interface) { hooks[place] = nil }
         for index in ended {
             if let uplink = uplinks.removeValue(forKey: index) { leavingUplinks.append(uplink) }
         }
@@ -51,9 +51,13 @@ extension Dataplane {
     /// What the ports and destinations find at this moment.
     func look(_ current: Generation) {
         let taps = Dictionary(grouping: current.program.taps, by: \.port)
+        let swept = namespaces.follow(Set(current.program.ports.compactMap(\.netns)))
+        for name in swept { logger.notice("removed filters of an earlier run from \(name)") }
         ports = current.program.ports.map { port in
-            PortPlan(port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], links: kernel.links)
+            let view = port.netns.map { namespaces[$0]! } ?? NamespaceView(links: kernel.links)
+            return PortPlan(port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], view)
         }
+        refuseForeignPorts(current.program)
         var hops: [Way: Result<NextHop, NextHopFailure>] = [:]
         routes = [:]
         for destination in indices.keys {
@@ -294,7 +298,8 @@ extension Dataplane {
                 let program =
                     if let known { known } else { try capture.load(slot: place.point.slot, direction: direction) }
                 let hook = try CaptureHook(
-                    program, interface: place.interface, name: name, ingress: place.ingress, kind: kind)
+                    program, interface: place.interface, name: name, ingress: place.ingress, kind: kind,
+                    namespace: place.namespace)
                 return (program, hook)
             }
         }

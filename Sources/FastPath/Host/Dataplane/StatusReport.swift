@@ -25,7 +25,7 @@ extension Dataplane {
     private func status(_ plan: PortPlan) -> PortStatus {
         var status = PortStatus(
             id: plan.port.id, interface: plan.port.interface, state: .capturing, capture: plan.port.capture,
-            side: plan.side, mtu: kernel.links[plan.port.interface]?.mtu)
+            side: plan.side, mtu: plan.mtu)
         if let reason = plan.down {
             status.state = plan.isRefused ? .error : .down
             status.reason = reason
@@ -38,7 +38,8 @@ extension Dataplane {
             status.queues = span.queues
         } else {
             status.hook = plan.hooks.compactMap { hooks[$0]?.kind.rawValue }.first
-            status.displaced = plan.link.flatMap { displacements[$0.index] }
+            let displaced = plan.hooks.reduce(0) { $0 + (displacements[$1] ?? 0) }
+            status.displaced = displaced == 0 ? nil : displaced
         }
         return status
     }

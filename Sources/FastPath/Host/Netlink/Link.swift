@@ -16,6 +16,8 @@ package struct Link: Hashable {
     /// ARPHRD_ETHER for everything that has Ethernet frames.
     package var hardwareType: UInt16 = 0
     package var transmitQueues = 1
+    /// Index of the other end of a veth, in the namespace where that is.
+    package var peer: Int32?
     /// Of a vxlan or geneve device whose packets are of this network namespace.
     package var tunnel: TunnelDevice?
 
@@ -53,6 +55,7 @@ package struct Link: Hashable {
         if let info = attributes[Int(IFLA_LINKINFO)] {
             let details = NetlinkMessage.attributes(info)
             kind = details[Int(IFLA_INFO_KIND)]?.text ?? ""
+            if kind == "veth" { peer = attributes[Int(IFLA_LINK)]?.number(at: 0, as: Int32.self) }
             // One that was moved here goes on sending and listening in the namespace where it was made.
             if attributes[Int(IFLA_LINK_NETNSID)] == nil, let data = details[Int(IFLA_INFO_DATA)] {
                 tunnel = TunnelDevice(kind: kind, NetlinkMessage.attributes(data))
