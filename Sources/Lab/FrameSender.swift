@@ -61,8 +61,9 @@ public final class FrameSender: Sendable {
             let due = min(count, UInt64(Double(nowNanoseconds() - schedule) / interval) + 1)
             if sequence < due {
                 let last = min(due, sequence + 64)
-                // The due time of frames further behind is forgotten: a stall must not end in a flood.
-                if due - last > 1024 { schedule = nowNanoseconds() - UInt64(Double(last) * interval) }
+                // The due time of frames further behind is forgotten: a stall must not end in a flood, and a backlog of the
+                // kernel holds 1,000 frames (net.core.netdev_max_backlog).
+                if due - last > 256 { schedule = nowNanoseconds() - UInt64(Double(last) * interval) }
                 while sequence < last {
                     if let moveEvery, sequence % moveEvery == 0 {
                         Self.move(to: moves)

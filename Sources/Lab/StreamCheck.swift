@@ -41,9 +41,12 @@ public struct StreamCheck: Sendable {
     }
 
     /// Numbers the sender's kernel took and that have not arrived.
-    public func lost(of sent: SendReport) -> UInt64 {
+    public func lost(of sent: SendReport) -> UInt64 { UInt64(missing(of: sent).count) }
+
+    /// Those numbers, in their order.
+    public func missing(of sent: SendReport) -> [UInt64] {
         let refused = Set(sent.refused)
-        return (0..<sent.nextSequence).reduce(0) { $0 + (contains($1) || refused.contains($1) ? 0 : 1) }
+        return (0..<sent.nextSequence).filter { !contains($0) && !refused.contains($0) }
     }
 
     /// Takes one frame.

@@ -31,7 +31,7 @@ extension Promises {
                         copies.wait(seconds: 10) { $0.frames > count + 25_000 }, "no copies after kill \(life)")
                 }
                 let sent = try sender.stop()
-                originals.settle().streams[0].expectWhole(sent, "originals")
+                try mirror.expectOriginals(originals.settle(), sent)
                 let check = copies.settle().streams[0]
                 #expect(check.differing == 0, "\(check.firstDifference ?? "")")
                 #expect(check.duplicates == 0)

@@ -82,7 +82,7 @@ extension Promises {
                 #expect(during > atStop + 60_000)
                 poll(seconds: 5) { sender.report.frames > during + 5_000 }
                 let sent = try sender.stop()
-                originals.settle().streams[0].expectWhole(sent, "originals")
+                try mirror.expectOriginals(originals.settle(), sent)
                 let ledger = try #require(try mirror.ledger(offered: [Mirror.monitor: sent.frames]).destinations.first)
                 let report = copies.settle()
                 #expect(report.missed == 0)

@@ -97,7 +97,7 @@ extension Promises {
                 #expect(back, "no dataplane after the kill")
                 let sent = try sender.wait()
                 originals.wait(seconds: 5) { $0.frames >= sent.frames }
-                try originals.stop().streams[0].expectWhole(sent, "originals")
+                try mirror.expectOriginals(try originals.stop(), sent)
                 try mirror.waitUntilReady()
                 try expectCopies(mirror, life: 2)
             }
