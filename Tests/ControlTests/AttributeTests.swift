@@ -139,6 +139,8 @@ import Testing
     @Test(
         arguments: [
             (["interface": "veth0"], ["interface": "veth0"]),
+            (["netns": "box", "interface": "eth0"], ["interface": "eth0", "netns": "box"]),
+            (["netns": "/proc/7/ns/net"], ["netns": "/proc/7/ns/net"]),
             (
                 ["side": "peer", "interface": "veth0", "capture": "span", "mac": "52:54:00:AA:BB:CC"],
                 ["interface": "veth0", "capture": "span", "side": "peer", "mac": "52:54:00:aa:bb:cc"]
@@ -154,6 +156,7 @@ import Testing
         arguments: [
             "veth0", ["interface": "0123456789abcdef"], ["interface": "a/b"], ["interface": "hs-x"], ["interface": 5],
             ["interfaec": "veth0"], ["capture": "both"], ["side": "left"], ["mac": "x"], [1],
+            ["netns": "a/b"], ["netns": ".."], ["netns": ""], ["netns": 5],
         ] as [JSON])
     func refusesBindingProfile(_ value: JSON) {
         let text = message(create(Port.table, ["binding:profile": value], administrator: true))

@@ -72,6 +72,7 @@ import Testing
     @Test func capturesAsTheProfileSays() throws {
         var span = Sample.port("span", interface: "eth7", capture: .span)
         span.profile.side = .`self`
+        span.profile.netns = "blue"
         span.profile.mac = MACAddress("52:54:00:00:00:01")
         let desired = try desired(
             ports: [span, ids], services: [Sample.service("s", port: "ids")],
@@ -79,8 +80,22 @@ import Testing
         #expect(
             desired.program.ports == [
                 .init(
-                    id: "span", interface: "eth7", mac: MACAddress("52:54:00:00:00:01"), capture: .span, side: .`self`)
+                    id: "span", interface: "eth7", netns: "blue", mac: MACAddress("52:54:00:00:00:01"), capture: .span,
+                    side: .`self`)
             ])
+    }
+
+    /// An interface of the dataplane's own namespace may have the same name: it is not the port.
+    @Test func nothingIsDeliveredIntoAnotherNamespace() throws {
+        var far = Sample.port("far", interface: "veth9")
+        far.profile.netns = "blue"
+        let desired = try desired(
+            ports: [web, far], services: [Sample.service("s", port: "far")],
+            flows: [Sample.flow("f", service: "s", port: "web")])
+        #expect(desired.program.destinations.isEmpty && desired.program.taps.isEmpty)
+        #expect(desired.verdicts["s"]?.status == .error)
+        #expect(desired.verdicts["s"]?.reason.full.contains("in network namespace 'blue'") == true)
+        #expect(desired.verdicts["s"]?.reason.forMembers.contains("blue") == false)
     }
 
     @Test func severalFlowsOnOnePort() throws {

@@ -69,7 +69,8 @@ import Testing
     }
 
     @Test func aMissingInterfaceIsDown() {
-        let plan = PortPlan(.init(id: "p", interface: "v9"), slot: 0, taps: [Self.tap("t", .both)], Self.view(Self.links()))
+        let plan = PortPlan(
+            .init(id: "p", interface: "v9"), slot: 0, taps: [Self.tap("t", .both)], Self.view(Self.links()))
         #expect(plan.down == "there is no interface v9")
     }
 

@@ -34,16 +34,19 @@ package struct Port: Resource {
     /// `binding:profile`: which interface of its host the port is, and how it is captured there.
     package struct Profile: Hashable, Sendable {
         package var interface: String?
+        /// Network namespace of the interface on its host; nil for the dataplane's own.
+        package var netns: String?
         package var capture: MirrorProgram.CaptureMode?
         package var side: MirrorProgram.Side?
         /// Captured only while the interface has this MAC address.
         package var mac: MACAddress?
 
         package init(
-            interface: String? = nil, capture: MirrorProgram.CaptureMode? = nil, side: MirrorProgram.Side? = nil,
-            mac: MACAddress? = nil
+            interface: String? = nil, netns: String? = nil, capture: MirrorProgram.CaptureMode? = nil,
+            side: MirrorProgram.Side? = nil, mac: MACAddress? = nil
         ) {
             self.interface = interface
+            self.netns = netns
             self.capture = capture
             self.side = side
             self.mac = mac
@@ -120,6 +123,7 @@ extension Port.Profile {
     /// Reads what `bindingProfile` let through.
     package init(_ values: JSON.Object) throws(JSONError) {
         if values["interface"] != nil { interface = try values.text("interface") }
+        if values["netns"] != nil { netns = try values.text("netns") }
         if values["capture"] != nil { capture = try values.word("capture", MirrorProgram.CaptureMode.self) }
         if values["side"] != nil { side = try values.word("side", MirrorProgram.Side.self) }
         mac = values["mac"]?.string.flatMap { MACAddress($0) }
@@ -128,6 +132,7 @@ extension Port.Profile {
     package var values: JSON.Object {
         var values = JSON.Object()
         values["interface"] = interface.map(JSON.string)
+        values["netns"] = netns.map(JSON.string)
         values["capture"] = (capture?.rawValue).map(JSON.string)
         values["side"] = (side?.rawValue).map(JSON.string)
         values["mac"] = (mac?.description).map(JSON.string)
@@ -142,7 +147,7 @@ extension Validator {
         throw Refusal("'\(value.pythonText)' is not offered; send false, or leave it out")
     }
 
-    /// `binding:profile`: an object with `interface` and, if wanted, `capture`, `side` and `mac`; null for none.
+    /// `binding:profile`: an object with `interface` and, if wanted, `netns`, `capture`, `side` and `mac`; null for none.
     package static let bindingProfile = Validator(
         profile.schema, shown: profile.shown
     ) { value throws(Refusal) in
@@ -157,7 +162,7 @@ extension Validator {
     }
 
     private static let profile = object([
-        ("interface", .interfaceName.orNone, .null),
+        ("interface", .interfaceName.orNone, .null), ("netns", .networkNamespace.orNone, .null),
         ("capture", .values(MirrorProgram.CaptureMode.allCases.map(\.rawValue)).orNone, .null),
         ("side", .values(MirrorProgram.Side.allCases.map(\.rawValue)).orNone, .null), ("mac", .mac.orNone, .null),
     ])
@@ -169,6 +174,17 @@ extension Validator {
         guard let name = value.string else { throw Refusal("'\(value.pythonText)' is not a valid string") }
         do throws(ProgramError) {
             try MirrorProgram(ports: [.init(id: "binding:profile", interface: name)]).validate()
+        } catch { throw Refusal(error.description) }
+        return value
+    }
+
+    /// A network namespace as ports of a program name it.
+    package static let networkNamespace = Validator(
+        ["type": "string", "pattern": "^[a-z][a-z0-9]{0,63}$"], shown: ["type": "string"]
+    ) { value throws(Refusal) in
+        guard let name = value.string else { throw Refusal("'\(value.pythonText)' is not a valid string") }
+        do throws(ProgramError) {
+            try MirrorProgram(ports: [.init(id: "binding:profile", interface: "a", netns: name)]).validate()
         } catch { throw Refusal(error.description) }
         return value
     }

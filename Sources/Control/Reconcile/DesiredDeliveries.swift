@@ -34,7 +34,7 @@ extension DesiredState {
         guard let here = hosts[hostName] else { return }
         for service in services.values.sorted(by: { $0.id < $1.id }) where service.destinations.isEmpty {
             guard let port = ports[service.portID], port.hostName == hostName,
-                case .success(let interface) = interface(of: port)
+                case .success(let interface) = receiver(of: port)
             else { continue }
             let senders = Set(
                 flows.filter { $0.tapServiceID == service.id && $0.status != .pendingDelete }

@@ -108,7 +108,7 @@ package struct DesiredState: Sendable {
             return .failure(.down("port \(port.label) is not bound to a host; set its binding:host_id"))
         }
         if port.hostName == hostName {
-            return interface(of: port).map { .interface($0) }
+            return receiver(of: port).map { .interface($0) }
         }
         if !port.isAdministrativelyUp { return .failure(.down("port \(port.label) has admin_state_up false")) }
         guard let host = hosts[port.hostName] else {
@@ -118,7 +118,7 @@ package struct DesiredState: Sendable {
                 ))
         }
         if host.isHeliostat {
-            return interface(of: port).flatMap { _ in path(from: hostName, to: host) }.map { path in
+            return receiver(of: port).flatMap { _ in path(from: hostName, to: host) }.map { path in
                 .tunnel(
                     .init(
                         remote: path.remote, encapsulation: service.encapsulation, tunnelID: UInt32(service.tunnelID),
@@ -143,6 +143,15 @@ package struct DesiredState: Sendable {
         }
         if !port.isAdministrativelyUp { return .failure(.down("port \(port.label) has admin_state_up false")) }
         return .success(interface)
+    }
+
+    /// The interface that copies go into.
+    func receiver(of port: Port) -> Result<String, Verdict> {
+        guard let netns = port.profile.netns else { return interface(of: port) }
+        return .failure(
+            .error(
+                "port \(port.label) is \("in network namespace '\(netns)': copies go into interfaces of the dataplane's own alone; use the other end of its link", members: "one that cannot receive copies")"
+            ))
     }
 
     /// Puts the destinations of a service into the program, and with `spread` the one that stands for them.

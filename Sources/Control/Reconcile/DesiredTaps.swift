@@ -73,7 +73,8 @@ extension DesiredState {
 
     private func capturePoint(_ source: Port) throws(Verdict) -> MirrorProgram.Port {
         MirrorProgram.Port(
-            id: source.id, interface: try interface(of: source).get(), mac: source.profile.mac,
+            id: source.id, interface: try interface(of: source).get(), netns: source.profile.netns,
+            mac: source.profile.mac,
             capture: source.profile.capture ?? .tap, side: source.profile.side ?? .auto)
     }
 

@@ -131,7 +131,8 @@ package struct Outcome: Hashable, Sendable {
         }
         guard let interface = port.profile.interface else { return (.down, "no interface in binding:profile") }
         if !port.isAdministrativelyUp { return (.down, "admin_state_up is false") }
-        if !interfaces.contains(interface) {
+        // What is in other namespaces the dataplane alone sees.
+        if port.profile.netns == nil, !interfaces.contains(interface) {
             return (
                 .down, "\("interface '\(interface)' is not on host '\(host)'", members: "its interface is missing")"
             )

@@ -22,6 +22,11 @@ package struct PortBindingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Network namespace of the interface, by name or path (default: the dataplane's).", valueName: "name"))
+    package var netns: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Host that has the port, by name or id (default with --interface: this host).", valueName: "host"))
     package var host: String?
 
@@ -52,6 +57,7 @@ package struct PortBindingOptions: ParsableArguments {
         var attributes: JSON.Object = [:]
         var profile = current
         if let interface { profile["interface"] = .string(interface) }
+        if let netns { profile["netns"] = .string(netns) }
         if let capture { profile["capture"] = .string(capture.rawValue) }
         if let side { profile["side"] = .string(side.rawValue) }
         if let mac { profile["mac"] = .string(mac) }
@@ -67,6 +73,7 @@ package struct CreatePortCommand: AsyncParsableCommand {
         commandName: "create", abstract: "Create a port.",
         discussion: """
             Example: heliostat port create web --interface veth0
+                     heliostat port create box --interface eth0 --netns box
                      heliostat port create mirror0 --interface eth2 --capture span
             """)
 

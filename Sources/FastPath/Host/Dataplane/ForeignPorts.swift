@@ -36,9 +36,12 @@ extension Dataplane {
                 plan.refuse(
                     "\(link.name)\(plan.port.place) is the interface of port '\(owner)' too; write one port and give it several taps"
                 )
-            } else if let peer = link.peer.flatMap({ links[$0] }), peer.peer == link.index, receivers.contains(peer.name) {
+            } else if let peer = link.peer.flatMap({ links[$0] }), peer.peer == link.index,
+                receivers.contains(peer.name)
+            {
                 plan.refuse(
-                    "\(link.name)\(plan.port.place) receives the copies that go into \(peer.name): they would be mirrored again")
+                    "\(link.name)\(plan.port.place) receives the copies that go into \(peer.name): they would be mirrored again"
+                )
             }
             return plan
         }

@@ -36,7 +36,8 @@ final class Generation {
         targets = Targets(program, indices, ledger)
         self.ledger = ledger
         selection = targets.selection(number, ports, ledger, [])
-        entries = try CaptureEntries(capture, generation: number, taps: plan.taps, wishes: plan.wishes, foreign: plan.foreign)
+        entries = try CaptureEntries(
+            capture, generation: number, taps: plan.taps, wishes: plan.wishes, foreign: plan.foreign)
     }
 
     /// Lets these look on, and no others, from the next table on. What the capture program does is the same.

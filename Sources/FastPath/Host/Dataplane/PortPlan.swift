@@ -89,7 +89,8 @@ package struct PortPlan {
             return "\(port.capture.rawValue) capture is not served by this version; use tap or span"
         }
         if port.netns != nil, port.capture != .tap {
-            return "\(port.capture.rawValue) capture in another network namespace is not served by this version; use tap"
+            return
+                "\(port.capture.rawValue) capture in another network namespace is not served by this version; use tap"
         }
         return nil
     }
