@@ -128,6 +128,19 @@ public final class TappedPair: Sendable {
         try host.ip("link delete \(Self.tappedPort)")
     }
 
+    /// Adds the first uplink's link, with its addresses, after `link delete` of it.
+    public func addUplinkAgain() throws {
+        let mtu = options.uplinkMTU ?? options.mtu + 100
+        try host.ip(
+            Self.veth(Self.uplink, to: monitor), "link set \(Self.uplink) mtu \(mtu)",
+            "address add \(Self.hostAddress)/24 dev \(Self.uplink)", "link set \(Self.uplink) up")
+        try monitor.offloads(of: Self.underlay, ["gro": false])
+        try monitor.receiveOnOneCPU(Self.underlay)
+        try monitor.ip(
+            "link set \(Self.underlay) mtu \(mtu) up", "address add \(Self.monitorAddress)/24 dev \(Self.underlay)")
+        try Self.asOnWire(Self.uplink, in: host)
+    }
+
     private func addMonitor(_ monitor: Namespace, _ address: String, from remote: String, vni: UInt32) throws {
         let mtu = options.uplinkMTU ?? options.mtu + 100
         try monitor.ip(
