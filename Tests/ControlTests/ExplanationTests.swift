@@ -77,4 +77,16 @@ import Testing
         #expect(!narrow.isBroken)
         #expect(narrow.links.first { $0.name == "mtu" }?.verdict == .warning)
     }
+
+    @Test func commandsForAnotherNamespaceBeginThere() throws {
+        var facts = try Self.facts(port: #""state":"down","reason":"gone""#, frames: (10, 10))
+        facts.port = try Self.json(
+            #"{"id":"p1","name":"web","admin_state_up":true,"binding:host_id":"a","binding:profile":{"interface":"veth0","netns":"blue"}}"#
+        )
+        let links = Explanation(facts).links
+        let remedies = links.compactMap(\.remedy)
+        #expect(remedies.contains { $0.contains("'nsenter --net=/run/netns/blue ip link show veth0'") })
+        #expect(remedies.contains { $0.contains("'nsenter --net=/run/netns/blue tcpdump -ni veth0'") })
+        #expect(links.contains { $0.finding.contains("veth0 in network namespace 'blue' of host 'a'") })
+    }
 }

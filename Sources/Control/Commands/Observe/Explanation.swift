@@ -117,7 +117,8 @@ package struct Explanation: Sendable {
                 "port", .unknown, "\(name) is on host '\(host)', which has a dataplane of its own",
                 "run this command there, or 'heliostat program --host \(host)'")
         } else {
-            add("port", .ok, "\(name) is interface \(display(profile["interface"])) of host '\(host)'")
+            let netns = profile["netns"].string.map { " in network namespace '\($0)'" } ?? ""
+            add("port", .ok, "\(name) is interface \(display(profile["interface"]))\(netns) of host '\(host)'")
         }
     }
 
@@ -134,6 +135,12 @@ package struct Explanation: Sendable {
         return true
     }
 
+    /// What a command begins with that is meant for the port's network namespace.
+    private var there: String {
+        guard let netns = facts.port["binding:profile"]["netns"].string else { return "" }
+        return "nsenter --net=\(netns.hasPrefix("/") ? netns : "/run/netns/\(netns)") "
+    }
+
     private mutating func capture() {
         guard let port = running["ports"].items.first(where: { $0["id"] == facts.port["id"] }) else {
             add("capture", .broken, "the dataplane's program does not have the port", "see the reason of the intent")
@@ -145,7 +152,7 @@ package struct Explanation: Sendable {
         } else {
             add(
                 "capture", .broken, "\(display(port["interface"])) is not captured: \(display(port["reason"]))",
-                "'ip link show \(display(port["interface"]))' and 'heliostat doctor' say more")
+                "'\(there)ip link show \(display(port["interface"]))' and 'heliostat doctor' say more")
         }
     }
 
@@ -164,7 +171,7 @@ package struct Explanation: Sendable {
         } else {
             add(
                 "selection", .unknown, "\(set.joined(separator: ", ")); no frame was selected between two looks",
-                "is there traffic? 'tcpdump -ni \(display(facts.port["binding:profile"]["interface"]))' with the same filter tells"
+                "is there traffic? '\(there)tcpdump -ni \(display(facts.port["binding:profile"]["interface"]))' with the same filter tells"
             )
         }
     }
