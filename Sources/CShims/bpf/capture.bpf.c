@@ -145,6 +145,15 @@ static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_recor
 
 #endif
 
+/* Copies `length` bytes, 1 to `most`. Verifiers before Linux 6.8 learn nothing from a comparison with 0, and lose what was
+   compared in another register: hence one less, and one more. */
+static __always_inline int load_some(struct __sk_buff *skb, __u32 at, void *to, __u32 length, __u32 most)
+{
+    length--;
+    barrier_var(length);
+    return length >= most || LOAD_BYTES(skb, at, to, length + 1);
+}
+
 /* Fills and commits one reserved record whose room behind the header is `room`, a constant; 0 if it could not. */
 static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record, __u32 length, __u32 room,
                                 __u32 frames, const struct hs_capture *capture, __u64 taps, __u8 marks)
@@ -172,7 +181,7 @@ static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record,
         record->vlan_tci = skb->vlan_tci;
     }
     read_offloads(skb, record);
-    if (length == 0 || length > room || bpf_skb_load_bytes(skb, 0, record + 1, length)) {
+    if (load_some(skb, 0, record + 1, length, room)) {
         bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
         return 0;
     }
@@ -352,14 +361,14 @@ static __always_inline int read_view(struct __sk_buff *skb, struct hs_view *view
         asm volatile("" : "+r"(length));
         if (length > HS_DIRECT - 16)
             length = HS_DIRECT - 16;
-        if (length < 2 || bpf_skb_load_bytes(skb, 12, view->bytes + 16, length))
+        if (length < 2 || load_some(skb, 12, view->bytes + 16, length, HS_DIRECT - 16))
             return 0;
         view->held = length + 16;
     } else {
         asm volatile("" : "+r"(length));
         if (length > HS_DIRECT)
             length = HS_DIRECT;
-        if (length < 14 || bpf_skb_load_bytes(skb, 0, view->bytes, length))
+        if (length < 14 || load_some(skb, 0, view->bytes, length, HS_DIRECT))
             return 0;
         view->held = length;
     }

@@ -57,7 +57,7 @@ extension DoctorCheck {
 
     static func bpf(_ facts: MachineFacts) -> Finding {
         switch facts.bpf {
-        case .works: .ok("the kernel loads our programs")
+        case .works: .ok("the kernel loads BPF programs")
         case .unknown(let reason): .warn("not checked: \(reason)", asRoot)
         case .fails(let reason):
             .fail(
