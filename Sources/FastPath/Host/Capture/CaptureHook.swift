@@ -1,7 +1,7 @@
 // One attachment of the capture program: a port's ingress or egress, at the head of tcx, or in clsact where the
-// kernel has no tcx. Before it: CaptureProgram.swift loads it. After it: frames.
+// kernel has no tcx; the ingress of an `xdp` port in its driver's XDP hook. Before it: CaptureProgram.swift loads it. After it: frames.
 //
-// Nothing is pinned. A tcx link lives by our descriptor, so the kernel takes it away when we die, whatever kills us;
+// Nothing is pinned. A link lives by our descriptor, so the kernel takes it away when we die, whatever kills us;
 // a clsact filter stays, and the next start sweeps it (Sweep.swift).
 
 import CLibBPF
@@ -11,6 +11,7 @@ import Glibc
 /// Where a capture program sits in the kernel.
 package enum CaptureHookKind: String {
     case tcx, clsact
+    case xdp = "xdp-native"
 }
 
 /// A capture program on one direction of one interface; gone when it is let go.
@@ -28,7 +29,7 @@ package final class CaptureHook {
     /// - Parameters:
     ///   - program: a loaded capture program.
     ///   - ingress: the interface's own direction, not the port's.
-    ///   - kind: nil to take tcx where the kernel has it.
+    ///   - kind: nil to take tcx where the kernel has it; `xdp` is the ingress alone.
     ///   - place: of ours in clsact.
     package init(
         _ program: Descriptor, interface: Int32, name: String, ingress: Bool, kind: CaptureHookKind? = nil,
@@ -39,6 +40,11 @@ package final class CaptureHook {
         self.interface = interface
         self.ingress = ingress
         programID = try Self.identifier(of: program)
+        if kind == .xdp {
+            link = try XDPLink.attach(program.raw, interface, name)
+            self.kind = .xdp
+            return
+        }
         if kind != .clsact {
             do throws(HostError) {
                 link = try Self.linkTCX(program, interface, name, ingress: ingress)
@@ -57,6 +63,7 @@ package final class CaptureHook {
     /// Whether the program is still there, and first but for others of ours.
     package func isInPlace(behind ours: Set<UInt32> = []) -> Bool {
         if kind == .clsact { return Clsact.programID(interface, ingress: ingress, place) == programID }
+        if kind == .xdp { return link.map { XDPLink.isAttached($0, to: interface) } ?? false }
         var programs = [UInt32](repeating: 0, count: 64)
         var count = UInt32(programs.count)
         let type = bpf_attach_type(UInt32(ingress ? HS_TCX_INGRESS : HS_TCX_EGRESS))
@@ -71,6 +78,9 @@ package final class CaptureHook {
         if kind == .clsact {
             Clsact.detach(interface, ingress: ingress, place)
             try Clsact.attach(program, interface, name, ingress: ingress, place)
+        } else if kind == .xdp {
+            link = nil
+            link = try XDPLink.attach(program.raw, interface, name)
         } else {
             link = nil
             link = try Self.linkTCX(program, interface, name, ingress: ingress)

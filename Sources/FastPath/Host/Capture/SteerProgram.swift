@@ -21,15 +21,9 @@ package final class SteerProgram {
         sockets = try object.map("sockets")
     }
 
-    /// Attaches in native mode only: the generic path would miss frames and cost more than it brings.
+    /// Attaches in native mode, where nobody else's program is.
     package func attach(interface: Int32, name: String) throws(HostError) {
-        let program = bpf_program__fd(try object.program("steer"))
-        var options = bpf_link_create_opts()
-        options.sz = optionsSize(to: \bpf_link_create_opts.flags)
-        options.flags = UInt32(HS_XDP_FLAGS_DRV_MODE)
-        link = try Descriptor("cannot attach XDP in native mode to \(name)") {
-            bpf_link_create(program, interface, BPF_XDP, &options)
-        }
+        link = try XDPLink.attach(bpf_program__fd(try object.program("steer")), interface, name)
     }
 
     /// From now on the frames of `queue` go into `socket`.

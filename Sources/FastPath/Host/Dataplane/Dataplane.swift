@@ -35,6 +35,8 @@ package final class Dataplane {
     // What is in the kernel and in the worker's table.
     var hooks: [HookPlace: CaptureHook] = [:]
     var loaded: [CapturePoint: Descriptor] = [:]
+    /// There once a port is captured by XDP.
+    var captureXDP: CaptureXDP?
     var uplinks: [Int32: UplinkSocket] = [:]
     var spans: [String: SpanPort] = [:]
     /// Out of use, and to be closed once the worker has a table without them.
@@ -54,6 +56,9 @@ package final class Dataplane {
     var ports: [PortPlan] = []
     var routes: [MirrorProgram.Destination: DestinationRoute] = [:]
     var portErrors: [String: String] = [:]
+    /// By port; and whether there is one more than `ports` reckons with.
+    var refusals: [String: ModeRefusal] = [:]
+    var hasRefused = false
     /// How often a capture program had to be put back on an interface.
     var displacements: [Int32: Int] = [:]
     var uplinkErrors: [Int32: String] = [:]

@@ -46,6 +46,9 @@ final class KernelView {
         }
     }
 
+    /// Interfaces that carry a default route.
+    func defaultRoutes() -> Set<Int32> { DefaultRoutes.interfaces(query) }
+
     func takeEnded() -> Set<Int32> {
         defer { ended = [] }
         return ended

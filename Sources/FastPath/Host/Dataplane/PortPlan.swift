@@ -9,11 +9,14 @@ package struct HookPlace: Hashable {
     package var interface: Int32
     /// The interface's own direction.
     package var ingress: Bool
+    /// In the driver's XDP hook instead of tcx.
+    package var isXDP: Bool
 
-    package init(point: CapturePoint, interface: Int32, ingress: Bool) {
+    package init(point: CapturePoint, interface: Int32, ingress: Bool, isXDP: Bool = false) {
         self.point = point
         self.interface = interface
         self.ingress = ingress
+        self.isXDP = isXDP
     }
 }
 
@@ -21,17 +24,34 @@ package struct HookPlace: Hashable {
 package struct PortPlan {
     package var port: MirrorProgram.Port
     package var slot: Int
-    /// The interface to capture on; nil with a reason in `down`.
+    /// The interface to capture on; nil with a reason in `down` or `error`.
     package var link: Link?
     package var down: String?
+    /// Why the mode that the port requires cannot be had.
+    package var error: String?
     package var side: MirrorProgram.Side?
-    /// Of a `tap` port.
+    /// The mode to capture in: `tap` where another one is only preferred and cannot be had.
+    package var mode: MirrorProgram.CaptureMode
+    /// Why it is not the port's.
+    package var refusal: String?
+    /// Of a port in mode `tap` or `xdp`.
     package var hooks: Set<HookPlace> = []
 
-    /// - Parameter taps: the taps of the port.
-    package init(_ port: MirrorProgram.Port, slot: Int, taps: [MirrorProgram.Tap], links: LinkTable) {
+    /// - Parameters:
+    ///   - taps: the taps of the port.
+    ///   - refused: why the kernel did not give the port its mode when that was tried.
+    ///   - defaultRoutes: interfaces that carry one.
+    package init(
+        _ port: MirrorProgram.Port, slot: Int, taps: [MirrorProgram.Tap], links: LinkTable, refused: String? = nil,
+        defaultRoutes: Set<Int32> = []
+    ) {
         self.port = port
         self.slot = slot
+        mode = port.capture
+        if port.netns != nil {
+            error = "capture in another network namespace is not served by this version; leave netns out"
+            return
+        }
         guard let link = links[port.interface] else {
             down = "there is no interface \(port.interface)"
             return
@@ -40,19 +60,32 @@ package struct PortPlan {
         self.side = side
         if let reason = Self.obstacle(port, link) {
             down = reason
-        } else if taps.isEmpty {
-            down = "no tap selects its frames"
-        } else {
-            self.link = link
+            return
         }
-        guard self.link != nil, port.capture == .tap else { return }
+        refusal = refused ?? Self.refusal(port, link, defaultRoutes)
+        if let refusal, port.policy == .require {
+            error = refusal
+            return
+        }
+        if refusal != nil { mode = .tap }
+        if taps.isEmpty {
+            down = "no tap selects its frames"
+            return
+        }
+        self.link = link
+        if mode != .span { placeHooks(link, side, taps) }
+    }
+
+    private mutating func placeHooks(_ link: Link, _ side: MirrorProgram.Side, _ taps: [MirrorProgram.Tap]) {
         for direction in [HS_IN, HS_OUT] where taps.contains(where: { $0.direction.selects(direction) }) {
-            // Seen from behind the link, what goes in comes out of the interface on this side.
-            let ingress = (direction == HS_IN) == (side == .`self`)
+            // Seen from behind the link, what goes in comes out of the interface on this side. A port that carries
+            // copies has what it receives, whatever is behind it.
+            if port.capture == .span, direction == HS_OUT { continue }
+            let ingress = port.capture == .span || (direction == HS_IN) == (side == .`self`)
             hooks.insert(
                 HookPlace(
                     point: CapturePoint(slot: slot, direction: UInt8(direction.rawValue)), interface: link.index,
-                    ingress: ingress))
+                    ingress: ingress, isXDP: mode == .xdp && ingress))
         }
     }
 
@@ -61,8 +94,31 @@ package struct PortPlan {
         if let mac = port.mac, mac != link.mac {
             return "\(link.name) has the MAC address \(link.mac?.description ?? "none"), not \(mac)"
         }
-        if port.capture == .xdp || port.capture == .inline || port.netns != nil { return "not served yet" }
         if port.capture == .span, !link.isUp { return "\(link.name) is down" }
         return nil
     }
+
+    /// What needs no try: modes that there are not, and interfaces that XDP would harm, unless it is required.
+    private static func refusal(
+        _ port: MirrorProgram.Port, _ link: Link, _ defaultRoutes: Set<Int32>
+    ) -> String? {
+        if port.capture == .inline { return "inline capture is not served by this version; use tap, xdp or span" }
+        if port.capture != .xdp || port.policy == .require { return nil }
+        if link.kind == "veth" {
+            return "\(link.name) is a veth, and XDP costs its TCP three quarters of the rate; require xdp to have it anyway"
+        }
+        if defaultRoutes.contains(link.index) {
+            return "\(link.name) carries a default route, and attaching XDP may take the link down for seconds; "
+                + "require xdp to have it anyway"
+        }
+        return nil
+    }
+}
+
+/// The kernel has not given a port the mode that it prefers. It is not asked again until port or interface change: each
+/// try would interrupt the copies.
+struct ModeRefusal {
+    var port: MirrorProgram.Port
+    var interface: Int32
+    var reason: String
 }

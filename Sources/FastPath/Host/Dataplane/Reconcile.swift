@@ -25,6 +25,10 @@ extension Dataplane {
             isDone = false
         }
         isDone = placeHooks() && isDone
+        if hasRefused {
+            look(current)
+            isDone = placeHooks() && isDone
+        }
         isDone = placeDeliveries() && isDone
         retirePrevious()
         announce()
@@ -51,8 +55,16 @@ extension Dataplane {
     /// What the ports and destinations find at this moment.
     func look(_ current: Generation) {
         let taps = Dictionary(grouping: current.program.taps, by: \.port)
+        let avoidsRoutes = current.program.ports.contains { $0.capture == .xdp && $0.policy == .prefer }
+        let defaultRoutes = avoidsRoutes ? kernel.defaultRoutes() : []
+        hasRefused = false
         ports = current.program.ports.map { port in
-            PortPlan(port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], links: kernel.links)
+            let refusal = refusals[port.id]
+            let isSame = refusal?.port == port && refusal?.interface == kernel.links[port.interface]?.index
+            if !isSame { refusals[port.id] = nil }
+            return PortPlan(
+                port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], links: kernel.links,
+                refused: isSame ? refusal?.reason : nil, defaultRoutes: defaultRoutes)
         }
         var hops: [Way: Result<NextHop, NextHopFailure>] = [:]
         routes = [:]
@@ -112,19 +124,33 @@ extension Dataplane {
 
     private func openSpans() -> Bool {
         let wanted = Dictionary(
-            uniqueKeysWithValues: ports.filter { $0.port.capture == .span && $0.link != nil }.map { ($0.port.id, $0) })
+            uniqueKeysWithValues: ports.filter { $0.mode == .span && $0.link != nil }.map { ($0.port.id, $0) })
         for (id, span) in spans where wanted[id]?.link?.index != span.interface || wanted[id]?.slot != span.slot {
             leave(id, span)
         }
         portErrors = [:]
+        // An interface has room for one XDP program.
+        let kept = Set(ports.flatMap(\.hooks))
+        for place in hooks.keys where place.isXDP && !kept.contains(place) { hooks[place] = nil }
         for (id, plan) in wanted where spans[id] == nil {
             do throws(HostError) {
                 spans[id] = try openSpan(plan)
             } catch {
-                portErrors[id] = error.description
+                refuse(plan.port, plan.link!.index, error)
             }
         }
         return portErrors.isEmpty
+    }
+
+    /// A port's mode cannot be had: from here on it is an error, or the port is captured as `tap`.
+    private func refuse(_ port: MirrorProgram.Port, _ interface: Int32, _ error: HostError) {
+        if port.policy == .require || port.capture == .tap {
+            portErrors[port.id] = error.description
+            return
+        }
+        logger.warning("port \(port.id) is not captured as \(port.capture.rawValue) but as tap: \(error)")
+        refusals[port.id] = ModeRefusal(port: port, interface: interface, reason: error.description)
+        hasRefused = true
     }
 
     private func openSpan(_ plan: PortPlan) throws(HostError) -> SpanPort {
@@ -245,7 +271,16 @@ extension Dataplane {
         let wanted = ports.flatMap { plan in plan.hooks.map { (place: $0, port: plan.port) } }
         for place in Set(hooks.keys).subtracting(wanted.map(\.place)) { hooks[place] = nil }
         var isDone = true
-        var missing = wanted.filter { hooks[$0.place] == nil }[...]
+        // XDP first: where it cannot be had the rest of the port must not be either.
+        for isXDP in [true, false] {
+            isDone = place(wanted.filter { $0.place.isXDP == isXDP && hooks[$0.place] == nil }) && isDone
+        }
+        return isDone
+    }
+
+    private func place(_ wanted: [(place: HookPlace, port: MirrorProgram.Port)]) -> Bool {
+        var isDone = true
+        var missing = wanted.filter { $0.port.capture != .xdp || !hasFailed($0.port) }[...]
         while !missing.isEmpty {
             let batch = missing.prefix(Self.attachedAtOnce)
             missing = missing.dropFirst(batch.count)
@@ -253,15 +288,24 @@ extension Dataplane {
             for ((place, port), attachment) in work {
                 do throws(HostError) {
                     let (program, hook) = try attachment.get().wait()
-                    loaded[place.point] = program
+                    if !place.isXDP { loaded[place.point] = program }
                     hooks[place] = hook
                 } catch {
-                    portErrors[port.id] = error.description
                     isDone = false
+                    guard place.isXDP || port.capture == .xdp && port.policy == .require else {
+                        portErrors[port.id] = error.description
+                        continue
+                    }
+                    refuse(port, place.interface, error)
+                    for other in hooks.keys where other.point.slot == place.point.slot { hooks[other] = nil }
                 }
             }
         }
         return isDone
+    }
+
+    private func hasFailed(_ port: MirrorProgram.Port) -> Bool {
+        portErrors[port.id] != nil || refusals[port.id]?.port == port && hasRefused
     }
 
     private static var attachedAtOnce: Int { 8 }
@@ -270,14 +314,27 @@ extension Dataplane {
 
     /// Loads the program of a capture point, unless that was done before, and attaches it.
     private func attach(_ place: HookPlace, _ name: String) -> Result<Attachment, HostError> {
-        let known = loaded[place.point]
-        let kind = hookKind
+        let known = place.isXDP ? nil : loaded[place.point]
+        let kind = place.isXDP ? .xdp : hookKind
         let capture = capture
+        let xdp: CaptureXDP?
+        do throws(HostError) {
+            if place.isXDP, captureXDP == nil { captureXDP = try CaptureXDP(sharing: capture) }
+            xdp = place.isXDP ? captureXDP : nil
+        } catch {
+            return .failure(error)
+        }
         return Result { () throws(HostError) in
             try Background { () throws(HostError) in
                 let direction = hs_direction(UInt32(place.point.direction))
                 let program =
-                    if let known { known } else { try capture.load(slot: place.point.slot, direction: direction) }
+                    if let known {
+                        known
+                    } else if let xdp {
+                        try xdp.load(slot: place.point.slot, direction: direction)
+                    } else {
+                        try capture.load(slot: place.point.slot, direction: direction)
+                    }
                 let hook = try CaptureHook(
                     program, interface: place.interface, name: name, ingress: place.ingress, kind: kind)
                 return (program, hook)

@@ -28,15 +28,22 @@ extension Dataplane {
         if let reason = plan.down {
             status.state = .down
             status.reason = reason
-        } else if let error = portErrors[plan.port.id] {
+            return status
+        }
+        if let error = plan.error ?? portErrors[plan.port.id] {
             status.state = .error
             status.reason = error
-        } else if let span = spans[plan.port.id] {
+            return status
+        }
+        status.obtained = plan.mode
+        status.reason = plan.refusal
+        if plan.mode == .span, let span = spans[plan.port.id] {
             status.hook = "xdp-native"
             status.zeroCopy = span.isZeroCopy
             status.queues = span.queues
         } else {
-            status.hook = plan.hooks.compactMap { hooks[$0]?.kind.rawValue }.first
+            let kinds = Set(plan.hooks.compactMap { hooks[$0]?.kind.rawValue }).sorted(by: >)
+            status.hook = kinds.isEmpty ? nil : kinds.joined(separator: "+")
             status.displaced = plan.link.flatMap { displacements[$0.index] }
         }
         return status
@@ -110,7 +117,9 @@ extension Dataplane {
         for plan in ports {
             let port = status(plan)
             let hook = port.hook.map { " by \($0)" } ?? ""
-            words["port \(port.id) (\(port.interface))"] = describe("\(port.state.rawValue)\(hook)", port.reason)
+            let mode = plan.mode == plan.port.capture ? "" : " as \(plan.mode.rawValue), not \(plan.port.capture.rawValue)"
+            words["port \(port.id) (\(port.interface))"] = describe(
+                "\(port.state.rawValue)\(mode)\(hook)", port.reason)
         }
         for status in destinationStatus() {
             let uplink = status.uplink.map { " through \($0)" } ?? ""
