@@ -70,6 +70,39 @@ struct CaptureTests {
         }
     }
 
+    @Test func xdpCopiesWhatIsReceivedAndTakesNobodysPlace() throws {
+        try inNamespace {
+            try ip("link add v0 type veth peer name v1")
+            try ip("link add d0 type bridge")
+            for name in ["v0", "v1"] { try ip("link set \(name) up") }
+            let program = try CaptureProgram.best()
+            let maps = try CaptureMaps(program, CaptureRingSet())
+            let into = CapturePoint(slot: 9, direction: 0)
+            let entries = try CaptureEntries(program, generation: 1, taps: [into: 1])
+            try entries.install()
+            let index = Int32(if_nametoindex("v0"))
+            let loaded = try CaptureXDP(sharing: program).load(slot: 9, direction: HS_IN)
+            let hook = try CaptureHook(loaded, interface: index, name: "v0", ingress: true, kind: .xdp)
+            #expect(hook.isInPlace())
+            let before = entries.counts(into).matched
+            try Self.send(5, "v1")
+            usleep(50_000)  // a veth with XDP receives in NAPI
+            #expect(entries.counts(into).matched >= before + 5)
+            #expect(maps.rings.rings.reduce(0) { $0 + $1.mapping.produced } > 0)
+            let refusal = #expect(throws: HostError.self) {
+                _ = try CaptureHook(loaded, interface: index, name: "v0", ingress: true, kind: .xdp)
+            }
+            let words = "v0 has an XDP program already, 'capture' (id \(hook.programID))"
+            #expect(refusal?.description.hasPrefix(words) == true)
+            #expect(hook.isInPlace())
+            let none = #expect(throws: HostError.self) {
+                let bridge = Int32(if_nametoindex("d0"))
+                _ = try CaptureHook(loaded, interface: bridge, name: "d0", ingress: true, kind: .xdp)
+            }
+            #expect(none?.description == "d0 has no native XDP: its driver does not offer it")
+        }
+    }
+
     @Test func sweepsFiltersOfAnEarlierRun() throws {
         try inNamespace {
             try ip("link add v0 type veth peer name v1")

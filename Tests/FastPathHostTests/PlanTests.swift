@@ -50,6 +50,42 @@ import Testing
         #expect(plan.down == "there is no interface v9")
     }
 
+    @Test func xdpIsForWhatIsReceived() {
+        let port = MirrorProgram.Port(id: "p", interface: "v0", capture: .xdp, policy: .require)
+        let plan = PortPlan(port, slot: 3, taps: [Self.tap("t", .both)], links: Self.links())
+        #expect(plan.mode == .xdp && plan.refusal == nil)
+        #expect(
+            plan.hooks == [
+                HookPlace(point: CapturePoint(slot: 3, direction: 0), interface: 7, ingress: false),
+                HookPlace(point: CapturePoint(slot: 3, direction: 1), interface: 7, ingress: true, isXDP: true),
+            ])
+    }
+
+    @Test(arguments: [false, true]) func xdpIsNotPreferredWhereItHarms(isVeth: Bool) {
+        let port = MirrorProgram.Port(id: "p", interface: "v0", capture: .xdp)
+        let plan = PortPlan(
+            port, slot: 3, taps: [Self.tap("t", .both)], links: Self.links(isVeth ? "veth" : "bond"),
+            defaultRoutes: isVeth ? [] : [7])
+        #expect(plan.mode == .tap && plan.error == nil && plan.hooks.count == 2 && !plan.hooks.contains { $0.isXDP })
+        #expect(plan.refusal?.contains(isVeth ? "is a veth" : "carries a default route") == true)
+    }
+
+    @Test func modesThatAreNotServedAreErrors() {
+        let inline = MirrorProgram.Port(id: "p", interface: "v0", capture: .inline, pair: "v9")
+        let plan = PortPlan(inline, slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
+        #expect(plan.error?.hasPrefix("inline capture is not served by this version") == true && plan.hooks.isEmpty)
+        let away = MirrorProgram.Port(id: "p", interface: "v0", netns: "blue")
+        let other = PortPlan(away, slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
+        #expect(other.error?.contains("another network namespace") == true && other.link == nil)
+    }
+
+    @Test func aSpanThatIsPreferredIsTappedWhereItReceives() {
+        let port = MirrorProgram.Port(id: "p", interface: "v0", capture: .span, policy: .prefer)
+        let plan = PortPlan(port, slot: 3, taps: [Self.tap("t", .both)], links: Self.links(), refused: "no")
+        #expect(plan.mode == .tap && plan.refusal == "no")
+        #expect(plan.hooks == [HookPlace(point: CapturePoint(slot: 3, direction: 0), interface: 7, ingress: true)])
+    }
+
     @Test func bitsFollowTheTapsOfAPort() {
         let program = MirrorProgram(
             ports: [.init(id: "p", interface: "v0"), .init(id: "s", interface: "v1", capture: .span)],

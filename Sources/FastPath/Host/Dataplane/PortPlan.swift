@@ -105,7 +105,8 @@ package struct PortPlan {
         if port.capture == .inline { return "inline capture is not served by this version; use tap, xdp or span" }
         if port.capture != .xdp || port.policy == .require { return nil }
         if link.kind == "veth" {
-            return "\(link.name) is a veth, and XDP costs its TCP three quarters of the rate; require xdp to have it anyway"
+            return "\(link.name) is a veth, and XDP costs its TCP three quarters of the rate; "
+                + "require xdp to have it anyway"
         }
         if defaultRoutes.contains(link.index) {
             return "\(link.name) carries a default route, and attaching XDP may take the link down for seconds; "

@@ -117,9 +117,10 @@ extension Dataplane {
         for plan in ports {
             let port = status(plan)
             let hook = port.hook.map { " by \($0)" } ?? ""
-            let mode = plan.mode == plan.port.capture ? "" : " as \(plan.mode.rawValue), not \(plan.port.capture.rawValue)"
+            let (mode, wanted) = (plan.mode.rawValue, plan.port.capture.rawValue)
+            let how = mode == wanted ? "" : " as \(mode), not \(wanted)"
             words["port \(port.id) (\(port.interface))"] = describe(
-                "\(port.state.rawValue)\(mode)\(hook)", port.reason)
+                "\(port.state.rawValue)\(how)\(hook)", port.reason)
         }
         for status in destinationStatus() {
             let uplink = status.uplink.map { " through \($0)" } ?? ""
