@@ -72,6 +72,7 @@ import Testing
     @Test func capturesAsTheProfileSays() throws {
         var span = Sample.port("span", interface: "eth7", capture: .span)
         span.profile.side = .`self`
+        span.profile.capturePolicy = .prefer
         span.profile.mac = MACAddress("52:54:00:00:00:01")
         let desired = try desired(
             ports: [span, ids], services: [Sample.service("s", port: "ids")],
@@ -79,7 +80,9 @@ import Testing
         #expect(
             desired.program.ports == [
                 .init(
-                    id: "span", interface: "eth7", mac: MACAddress("52:54:00:00:00:01"), capture: .span, side: .`self`)
+                    id: "span", interface: "eth7", mac: MACAddress("52:54:00:00:00:01"), capture: .span,
+                    policy: .prefer,
+                    side: .`self`)
             ])
     }
 

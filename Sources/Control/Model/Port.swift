@@ -35,16 +35,19 @@ package struct Port: Resource {
     package struct Profile: Hashable, Sendable {
         package var interface: String?
         package var capture: MirrorProgram.CaptureMode?
+        /// Nil for the mode's usual one.
+        package var capturePolicy: MirrorProgram.CapturePolicy?
         package var side: MirrorProgram.Side?
         /// Captured only while the interface has this MAC address.
         package var mac: MACAddress?
 
         package init(
-            interface: String? = nil, capture: MirrorProgram.CaptureMode? = nil, side: MirrorProgram.Side? = nil,
-            mac: MACAddress? = nil
+            interface: String? = nil, capture: MirrorProgram.CaptureMode? = nil,
+            capturePolicy: MirrorProgram.CapturePolicy? = nil, side: MirrorProgram.Side? = nil, mac: MACAddress? = nil
         ) {
             self.interface = interface
             self.capture = capture
+            self.capturePolicy = capturePolicy
             self.side = side
             self.mac = mac
         }
@@ -121,6 +124,9 @@ extension Port.Profile {
     package init(_ values: JSON.Object) throws(JSONError) {
         if values["interface"] != nil { interface = try values.text("interface") }
         if values["capture"] != nil { capture = try values.word("capture", MirrorProgram.CaptureMode.self) }
+        if values["capture_policy"] != nil {
+            capturePolicy = try values.word("capture_policy", MirrorProgram.CapturePolicy.self)
+        }
         if values["side"] != nil { side = try values.word("side", MirrorProgram.Side.self) }
         mac = values["mac"]?.string.flatMap { MACAddress($0) }
     }
@@ -129,6 +135,7 @@ extension Port.Profile {
         var values = JSON.Object()
         values["interface"] = interface.map(JSON.string)
         values["capture"] = (capture?.rawValue).map(JSON.string)
+        values["capture_policy"] = (capturePolicy?.rawValue).map(JSON.string)
         values["side"] = (side?.rawValue).map(JSON.string)
         values["mac"] = (mac?.description).map(JSON.string)
         return values
@@ -142,7 +149,7 @@ extension Validator {
         throw Refusal("'\(value.pythonText)' is not offered; send false, or leave it out")
     }
 
-    /// `binding:profile`: an object with `interface` and, if wanted, `capture`, `side` and `mac`; null for none.
+    /// `binding:profile`: an object with `interface` and, if wanted, `capture`, `capture_policy`, `side` and `mac`; null for none.
     package static let bindingProfile = Validator(
         profile.schema, shown: profile.shown
     ) { value throws(Refusal) in
@@ -159,6 +166,7 @@ extension Validator {
     private static let profile = object([
         ("interface", .interfaceName.orNone, .null),
         ("capture", .values(MirrorProgram.CaptureMode.allCases.map(\.rawValue)).orNone, .null),
+        ("capture_policy", .values(MirrorProgram.CapturePolicy.allCases.map(\.rawValue)).orNone, .null),
         ("side", .values(MirrorProgram.Side.allCases.map(\.rawValue)).orNone, .null), ("mac", .mac.orNone, .null),
     ])
 

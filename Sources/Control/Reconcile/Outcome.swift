@@ -131,7 +131,11 @@ package struct Outcome: Hashable, Sendable {
         guard let interface = port.profile.interface else { return (.down, "no interface in binding:profile") }
         if !port.isAdministrativelyUp { return (.down, "admin_state_up is false") }
         if !interfaces.contains(interface) { return (.down, "interface '\(interface)' is not on host '\(host)'") }
-        if let captured = dataplane.ports[port.id], captured.state == .down { return (.down, captured.reason) }
+        switch dataplane.ports[port.id]?.state {
+        case .down: return (.down, dataplane.ports[port.id]?.reason)
+        case .error: return (.error, dataplane.ports[port.id]?.reason)
+        case .capturing, nil: break
+        }
         return (.active, nil)
     }
 }

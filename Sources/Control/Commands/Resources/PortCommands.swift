@@ -30,8 +30,8 @@ package struct PortBindingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How frames are captured: 'tap' copies them; 'span' takes them, for an interface that already carries copies.",
-            valueName: "tap|span"))
+            "How frames are captured: 'tap' copies them; 'xdp' does so in the driver; 'span' takes them, for an interface that already carries copies.",
+            valueName: "tap|xdp|span"))
     package var capture: Capture?
 
     @Option(
@@ -42,7 +42,7 @@ package struct PortBindingOptions: ParsableArguments {
 
     package init() {}
 
-    package enum Capture: String, ExpressibleByArgument, CaseIterable, Sendable { case tap, span }
+    package enum Capture: String, ExpressibleByArgument, CaseIterable, Sendable { case tap, xdp, span }
     package enum Side: String, ExpressibleByArgument, CaseIterable, Sendable { case auto, peer, `self` }
 
     /// The attributes that were given. The API binds a port with an interface and no host to its own host.
