@@ -45,11 +45,11 @@ final class Mirror {
     /// A program with one tapped (or span) port and some of the three destinations.
     static func program(
         _ direction: MirrorProgram.Direction = .both, capture: MirrorProgram.CaptureMode = .tap,
-        to destinations: [String] = [monitor]
+        policy: MirrorProgram.CapturePolicy = .require, to destinations: [String] = [monitor]
     ) -> MirrorProgram {
-        let interface = capture == .tap ? TappedPair.tappedPort : TappedPair.spanPort
+        let interface = capture == .span ? TappedPair.spanPort : TappedPair.tappedPort
         return MirrorProgram(
-            generation: 1, ports: [.init(id: port, interface: interface, capture: capture)],
+            generation: 1, ports: [.init(id: port, interface: interface, capture: capture, policy: policy)],
             destinations: destinations.map(destination),
             taps: [.init(id: tap, port: port, direction: direction, destinations: destinations)])
     }

@@ -1,0 +1,104 @@
+// Promise: `xdp` is what it says or nothing is: modes change under load without losing an original, a killed dataplane
+// leaves no program, filters decide, a mode that cannot be had is an error or is told. That copies are identical is in
+// PromiseIdentical.
+
+import Glibc
+import Lab
+import MirrorProgram
+import Testing
+
+extension Promises {
+    @Suite struct PromiseXDP {
+        private func programs(_ mirror: Mirror, _ interface: String = TappedPair.tappedPort) throws -> String {
+            try mirror.lab.host.command("bpftool", "net", "show", "dev", interface)
+        }
+
+        @Test func modesChangeUnderLoad() throws {
+            try Mirror.with(Mirror.program()) { mirror in
+                let stream = try Mirror.stream(1, lengths: [128])
+                let originals = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: [stream])
+                let copies = try mirror.receiver(Mirror.monitor, [stream])
+                let sender = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 10_000)
+                for (number, mode) in [MirrorProgram.CaptureMode.xdp, .tap, .xdp, .tap].enumerated() {
+                    let count = copies.count
+                    try #require(copies.wait(seconds: 5) { $0.frames > count + 3_000 })
+                    var program = Mirror.program(capture: mode)
+                    program.generation = UInt64(number + 2)
+                    let port = try mirror.apply(program).ports[0]
+                    #expect(port.state == .capturing && port.obtained == mode)
+                    #expect(port.hook == (mode == .xdp ? "xdp-native+tcx" : "tcx"))
+                }
+                let count = copies.count
+                try #require(copies.wait(seconds: 5) { $0.frames > count + 3_000 })
+                let sent = try sender.stop()
+                originals.settle().streams[0].expectWhole(sent, "originals")
+                let check = copies.settle().streams[0]
+                #expect(check.differing == 0 && check.duplicates == 0)
+                try originals.stop()
+                try copies.stop()
+            }
+        }
+
+        @Test func aKilledDataplaneLeavesNoProgram() throws {
+            try Mirror.with(Mirror.program(capture: .xdp)) { mirror in
+                let stream = try Mirror.stream(1, lengths: [128])
+                let originals = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: [stream])
+                let sender = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 10_000)
+                #expect(try programs(mirror).contains("driver"))
+                originals.wait(seconds: 5) { $0.frames > 3_000 }
+                try #require(kill(mirror.status().pid, SIGKILL) == 0)
+                #expect(try poll(seconds: 2) { try !programs(mirror).contains("driver") })
+                let count = originals.count
+                originals.wait(seconds: 5) { $0.frames > count + 3_000 }
+                originals.settle().streams[0].expectWhole(try sender.stop(), "originals")
+                try originals.stop()
+            }
+        }
+
+        @Test func theFilterDecides() throws {
+            var program = Mirror.program(.out, capture: .xdp)
+            program.taps[0].filter = .init(expression: "len > 300")
+            try Mirror.with(program) { mirror in
+                let (short, long) = (try Mirror.stream(1, lengths: [100]), try Mirror.stream(2, lengths: [600]))
+                let copies = try mirror.receiver(Mirror.monitor, [short, long])
+                _ = try FrameSender(short, in: mirror.lab.a, interface: "eth0", rate: 4_000, count: 2_000).wait()
+                let sent = try FrameSender(long, in: mirror.lab.a, interface: "eth0", rate: 4_000, count: 2_000).wait()
+                copies.wait(seconds: 5) { $0.frames >= 2_000 }
+                _ = copies.settle()
+                let report = try copies.stop()
+                report.streams[1].expectWhole(sent, "long")
+                #expect(report.streams[0].frames == 0)
+            }
+        }
+
+        @Test func aModeThatCannotBeHad() throws {
+            // A bridge has no native XDP; a veth has, but is not worth it unless it is required.
+            var program = Mirror.program(capture: .xdp)
+            program.ports[0].interface = "br0"
+            try Mirror.with(program, ready: false) { mirror in
+                let port = try mirror.status().ports[0]
+                #expect(port.state == .error && port.obtained == nil && port.hook == nil)
+                #expect(port.reason == "br0 has no native XDP: its driver does not offer it")
+                #expect(try !programs(mirror, "br0").contains("id"), "nothing is left half-attached")
+                program.ports[0].policy = .prefer
+                let other = try mirror.apply(program).ports[0]
+                #expect(other.state == .capturing && other.obtained == .tap && other.hook == "tcx")
+                #expect(other.reason == port.reason)
+                let veth = try mirror.apply(Mirror.program(capture: .xdp, policy: .prefer)).ports[0]
+                #expect(veth.obtained == .tap && veth.reason?.contains("is a veth") == true)
+            }
+        }
+
+        @Test func comesBackWhenItIsDetached() throws {
+            try Mirror.with(Mirror.program(capture: .xdp)) { mirror in
+                // By force: what holds the link's place is none of ours any more.
+                let links = try mirror.lab.host.command("bpftool", "link", "show")
+                let ours = links.split(separator: "\n").last { $0.contains(": xdp") }?.split(separator: ":").first
+                let id = String(try #require(ours))
+                try mirror.lab.host.command("bpftool", "link", "detach", "id", id)
+                #expect(poll(seconds: 5) { (try? mirror.status().ports[0].displaced) == 1 })
+                #expect(try programs(mirror).contains("driver"))
+            }
+        }
+    }
+}
