@@ -32,7 +32,7 @@ struct Heliostat: AsyncParsableCommand {
             CommandGroup(
                 name: "Observation:",
                 subcommands: [
-                    StatusCommand.self, StatsCommand.self, ExplainCommand.self, ProgramCommand.self,
+                    StatusCommand.self, StatsCommand.self, ExplainCommand.self, WatchCommand.self, ProgramCommand.self,
                     DoctorCommand.self, DemoCommand.self,
                 ]),
         ])

@@ -68,7 +68,7 @@ import Testing
         let desired = DesiredState(try await api.store.snapshot(), host: "here")
         let verdict = desired.verdicts[shown["id"]!.string!]
         #expect(verdict?.status == .error)
-        #expect(verdict?.reason.hasPrefix("vlan_filter '\(text)'") == true)
+        #expect(verdict?.reason.full.hasPrefix("vlan_filter '\(text)'") == true)
     }
 
     @Test func aFilterThatIsWrongIsRefusedWithItsPlace() async throws {
@@ -109,7 +109,7 @@ import Testing
             mirrors: [mirror("a", "bad", 1), mirror("b", "udp", 2), mirror("c", "udp", 3)])
         for _ in 0..<2 {
             let desired = DesiredState(snapshot, host: "here", filters: filters)
-            #expect(desired.verdicts["a"]?.reason == "filter 'bad': column 1: no")
+            #expect(desired.verdicts["a"]?.reason.full == "filter 'bad': column 1: no")
             #expect(desired.program.taps.map(\.id) == ["b/IN", "c/IN"])
         }
         #expect(compiled.expressions == ["bad", "udp"])
@@ -160,7 +160,7 @@ import Testing
         _ = try await api.put("taas/tap_services/\(id)", ["tap_service": ["destinations": []]])
         let none = DesiredState(try await api.store.snapshot(), host: "here")
         #expect(none.program.destinations.isEmpty)
-        #expect(none.verdicts[id]?.reason.contains("not bound") == true)
+        #expect(none.verdicts[id]?.reason.full.contains("not bound") == true)
     }
 
     @Test(
@@ -242,7 +242,7 @@ import Testing
             return Outcome(snapshot, desired, .running(status), host: "here", interfaces: []).tapServices.first?.object
         }
         #expect(state([.ready, .error])?.status == .active)
-        #expect(state([.ready, .error])?.statusReason == "192.0.2.9: as it is; 192.0.2.10: as it is")
+        #expect(state([.ready, .error])?.statusReason?.full == "192.0.2.9: as it is; 192.0.2.10: as it is")
         #expect(state([.error, .error])?.status == .error)
         #expect(state([.ready]) == nil)
     }

@@ -93,6 +93,7 @@ final class FakeDataplane: Sendable {
                 state.applied += 1
                 return DataplaneReply(status: Self.status(state))
             case .status: return DataplaneReply(status: Self.status(state))
+            case .watch: return DataplaneReply(error: "nobody looks on here")
             case .stats:
                 let taps = (state.program?.taps ?? []).map {
                     TapStatistics(id: $0.id, frames: 1, bytes: 64, truncated: 0, drops: [:])

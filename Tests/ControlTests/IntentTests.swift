@@ -18,7 +18,7 @@ import Testing
         #expect(try await api.get("taas/tap_services/\(tap.service)").status == 404)
         #expect(try await api.get("taas/tap_flows/\(tap.flow)").status == 404)
         // Its tunnel id is owed until the dataplane has let go.
-        #expect(try await api.store.snapshot().owedTunnelIDs.map(\.serviceID) == [tap.service])
+        #expect(try await api.store.snapshot().owedTunnelIDs.map(\.owner) == [tap.service])
     }
 
     @Test func deletingWhatIsActiveWaits() async throws {
@@ -98,7 +98,7 @@ import Testing
         // The dataplane has not said that it let go.
         #expect(try await api.post("taas/tap_services", body).fault.hasPrefix("409 TunnelIdInUse: Tunnel id 5001 "))
         let snapshot = try await api.store.snapshot()
-        #expect(snapshot.owedTunnelIDs.map(\.tunnelID) == [5001])
+        #expect(snapshot.owedTunnelIDs.map(\.taken) == [TapService.tunnelIDKey(5001)])
         let status = DataplaneStatus(
             version: "1", pid: 1, epoch: "e", generation: 1, ports: [], destinations: [], taps: [])
         let outcome = Outcome(
@@ -106,6 +106,60 @@ import Testing
         _ = try await api.store.commit(outcome.removals)
         #expect(try await api.store.snapshot().owedTunnelIDs.isEmpty)
         #expect(try await api.post("taas/tap_services", body).status == 201)
+    }
+
+    /// A mirror's row goes at once; its tunnel ids are free when the dataplane has let go.
+    @Test func aDeletedMirrorsTunnelIDsAreOwed() async throws {
+        let api = try await APIHarness()
+        let port = try await api.makePort()
+        let body: JSON = [
+            "tap_mirror": [
+                "port_id": .string(port), "directions": ["IN": 101, "OUT": "102", "BOTH": 101],
+                "remote_ip": "192.0.2.50", "mirror_type": "gre",
+            ]
+        ]
+        func make() async throws -> String {
+            try await api.post("taas/tap_mirrors", body).object["tap_mirror"]?.object?["id"]?.string ?? "none"
+        }
+        // No dataplane was ever given a program: nothing can be owed.
+        #expect(try await api.delete("taas/tap_mirrors/\(try await make())").status == 204)
+        #expect(try await api.store.list(["mirror_tunnel_id", OwedTunnelID.kind]).rows.isEmpty)
+        _ = try await api.store.transact { $0.put(StoredProgram.key("here"), [:]) }
+        let mirror = try await make()
+        #expect(try await api.delete("taas/tap_mirrors/\(mirror)").status == 204)
+        #expect(try await api.get("taas/tap_mirrors/\(mirror)").status == 404)
+        #expect(try await api.post("taas/tap_mirrors", body).fault.hasPrefix("409 TapMirrorTunnelConflict"))
+        // A port that goes takes its mirror with it; its ids are owed as well.
+        let snapshot = try await api.store.snapshot()
+        #expect(snapshot.owedTunnelIDs.map(\.owner) == [mirror, mirror])
+        func removals(_ destinations: [String]) -> Commit {
+            let status = DataplaneStatus(
+                version: "1", pid: 1, epoch: "e", generation: 1,
+                destinations: destinations.map { DestinationStatus(id: $0, state: .ready) })
+            return Outcome(
+                snapshot, DesiredState(snapshot, host: "here"), .running(status), host: "here", interfaces: []
+            ).removals
+        }
+        #expect(removals(["\(mirror)/101"]).isEmpty)
+        _ = try await api.store.commit(removals([]))
+        #expect(try await api.store.list(["mirror_tunnel_id", OwedTunnelID.kind]).rows.isEmpty)
+        _ = try await make()
+        #expect(try await api.delete("ports/\(port)").status == 204)
+        #expect(try await api.store.snapshot().owedTunnelIDs.count == 2)
+    }
+
+    /// DELETE of a service that is being deleted removes its row; the dataplane may still run it.
+    @Test func aSecondDeleteLeavesTheTunnelIDOwed() async throws {
+        let api = try await APIHarness()
+        let tap = try await api.makeTap()
+        let service = "taas/tap_services/\(tap.service)"
+        try await api.set(TapService.self, tap.service, .active)
+        #expect(try await api.delete(service).status == 204)
+        #expect(try await api.store.snapshot().owedTunnelIDs.isEmpty)
+        #expect(try await api.delete(service).status == 204)
+        #expect(try await api.get(service).status == 404)
+        #expect(try await api.store.snapshot().owedTunnelIDs.map(\.owner) == [tap.service])
+        #expect(try await api.store.list([TapService.tunnelIDKind]).rows.count == 1)
     }
 
     @Test func parallelCreatesNeverShareATunnelID() async throws {

@@ -58,18 +58,18 @@ import Testing
         let active = snapshot("ACTIVE", "ACTIVE")
         let down = outcome(active, .running(status(tap: .down, "interface 'veth0' is missing")))
         #expect(down.tapFlows.map(\.object.status) == [.down])
-        #expect(down.tapFlows.map(\.object.statusReason) == ["interface 'veth0' is missing"])
+        #expect(down.tapFlows.map(\.object.statusReason?.full) == ["interface 'veth0' is missing"])
         let error = outcome(active, .running(status(tap: .error, "no", destination: .error, why: "no uplink")))
         #expect(error.tapFlows.map(\.object.status) == [.error])
-        #expect(error.tapServices.map(\.object.statusReason) == ["no uplink"])
+        #expect(error.tapServices.map(\.object.statusReason?.full) == ["no uplink"])
     }
 
     @Test func anUnreachableCollectorIsActiveWithAReason() {
         let outcome = outcome(snapshot(), .running(status(destination: .unreachable, why: "no route to 192.0.2.9")))
         #expect(outcome.tapServices.map(\.object.status) == [.active])
-        #expect(outcome.tapServices.map(\.object.statusReason) == ["no route to 192.0.2.9"])
+        #expect(outcome.tapServices.map(\.object.statusReason?.full) == ["no route to 192.0.2.9"])
         #expect(outcome.tapFlows.map(\.object.status) == [.active])
-        #expect(outcome.tapFlows.map(\.object.statusReason) == ["no route to 192.0.2.9"])
+        #expect(outcome.tapFlows.map(\.object.statusReason?.full) == ["no route to 192.0.2.9"])
     }
 
     @Test func silenceIsDownAfterAWhile() {
@@ -77,7 +77,7 @@ import Testing
         #expect(outcome(active, .unknown).tapFlows.isEmpty)
         let silent = outcome(active, .silent("gone"))
         #expect(silent.tapFlows.map(\.object.status) == [.down])
-        #expect(silent.tapFlows.map(\.object.statusReason) == ["the dataplane does not answer: gone"])
+        #expect(silent.tapFlows.map(\.object.statusReason?.full) == ["the dataplane does not answer: gone"])
     }
 
     @Test func aRefusedProgramLeavesWhatRuns() {
@@ -85,7 +85,7 @@ import Testing
         #expect(outcome(active, .refused("too many", status())).tapFlows.isEmpty)
         let new = outcome(snapshot(), .refused("too many", status(tap: nil, destination: nil)))
         #expect(new.tapFlows.map(\.object.status) == [.error])
-        #expect(new.tapFlows.map(\.object.statusReason) == ["the dataplane refused the program: too many"])
+        #expect(new.tapFlows.map(\.object.statusReason?.full) == ["the dataplane refused the program: too many"])
     }
 
     @Test func removalWaitsForTheDataplane() {
@@ -102,13 +102,22 @@ import Testing
         #expect(gone.statuses.writes.allSatisfy { $0.key.kind == "port" })
     }
 
+    /// A delivery that is not in order is a reason beside the service's status, whatever that is.
+    @Test func aDeliverysReasonIsItsServices() {
+        var answer = status()
+        answer.deliveries = [DeliveryStatus(id: "s", state: .ready, reason: "vxlan device vx0 has the same VNI")]
+        let service = outcome(snapshot(), .running(answer)).tapServices[0].object
+        #expect(service.status == .active)
+        #expect(service.statusReason?.full == "copies from other hosts: vxlan device vx0 has the same VNI")
+    }
+
     @Test func aPortElsewhereIsDown() {
         let snapshot = Sample.snapshot(ports: [
             Sample.port("a", host: "there", status: "ACTIVE"), Sample.port("b", host: "nowhere", status: "ACTIVE"),
             Sample.port("c", host: "ids", up: false, status: "ACTIVE"),
         ])
         #expect(
-            outcome(snapshot, .running(status())).ports.map(\.object.statusReason) == [
+            outcome(snapshot, .running(status())).ports.map(\.object.statusReason?.full) == [
                 "on host 'there', which this process does not serve",
                 "on host 'nowhere', which this process does not serve", "admin_state_up is false",
             ])
@@ -117,9 +126,14 @@ import Testing
     @Test func aPortIsActiveWhereItsInterfaceIs() {
         let gone = outcome(snapshot(port: "ACTIVE"), .running(status()), interfaces: [])
         #expect(
-            gone.ports.first { $0.object.id == "web" }?.object.statusReason == "interface 'veth0' is not on host 'here'"
+            gone.ports.first { $0.object.id == "web" }?.object.statusReason?.full
+                == "interface 'veth0' is not on host 'here'"
         )
         let otherMAC = outcome(snapshot(port: "ACTIVE"), .running(status(why: "another MAC address", port: .down)))
-        #expect(otherMAC.ports.first { $0.object.id == "web" }?.object.statusReason == "another MAC address")
+        #expect(otherMAC.ports.first { $0.object.id == "web" }?.object.statusReason?.full == "another MAC address")
+        let refused = outcome(snapshot(port: "ACTIVE"), .running(status(why: "xdp is not served", port: .error)))
+        let web = refused.ports.first { $0.object.id == "web" }?.object
+        #expect(web?.status == .error && web?.statusReason?.full == "xdp is not served")
+        #expect(web?.statusReason?.forMembers == "its host cannot capture it")
     }
 }

@@ -3,6 +3,7 @@
 import ControlCommands
 import ControlModel
 import Foundation
+import MirrorProgram
 import Testing
 
 @Suite(.serialized) struct ServeTests {
@@ -38,6 +39,29 @@ import Testing
         #expect(error?.description.contains(reason) == true)
     }
 
+    @Test func readsUplinks() throws {
+        let read = try configuration(
+            #"{"uplinks": ["eth1", "eth2,dedicated,kind=af_xdp,frames=500000,bits=1000000000"]}"#)
+        #expect(
+            read.uplinks == [
+                .init(interface: "eth1"),
+                .init(
+                    interface: "eth2", kind: .afXDP, dedicated: true,
+                    limit: .init(bitsPerSecond: 1_000_000_000, framesPerSecond: 500_000)),
+            ])
+    }
+
+    @Test(arguments: [
+        ("eth1,fast", "'fast' is no rule; write dedicated, kind=K, frames=N or bits=N"),
+        ("eth1,kind=tcp", "'tcp' is no kind; known: auto, af_xdp, device, udp"),
+        ("eth1,frames=1k", "'1k' is not a number"), ("eth1,frames=0", "is not within 1 to 10^12"),
+        ("eth1,dedicated,dedicated", "'dedicated' is there twice"), ("", "is not an interface name"),
+    ])
+    func refusesAnUplink(_ text: String, _ reason: String) {
+        let error = #expect(throws: ServeError.self) { try configuration(#"{"uplinks": ["\#(text)"]}"#) }
+        #expect(error?.description.contains(reason) == true, "\(String(describing: error))")
+    }
+
     @Test(.timeLimit(.minutes(1))) func servesAndStops() async throws {
         let directory = try TemporaryDirectory()
         let settings = settings(directory)
@@ -58,6 +82,9 @@ import Testing
         let broken = request(
             "POST /v2.0/ports HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", socket)
         #expect(broken.hasPrefix("HTTP/1.1 400 "))
+        let ambiguous = request(
+            "GET /v2.0/ports HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n", socket)
+        #expect(ambiguous.hasPrefix("HTTP/1.1 400 ") && ambiguous.contains("more than one Host field"))
         #expect(!broken.contains("HTTP/1.1 500 "))
         let second = await #expect(throws: ServeError.self) { try await ServeProcess(settings).run() }
         #expect(second?.description == "another heliostat serve (pid \(getpid())) runs on \(directory.path)")

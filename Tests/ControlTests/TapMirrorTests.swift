@@ -209,7 +209,7 @@ import Testing
             Sample.mirror("bad", port: "web", directions, type: type), Sample.mirror("good", port: "web", ["IN": 0]),
         ])
         #expect(desired.verdicts["bad"]?.status == .error)
-        #expect(desired.verdicts["bad"]?.reason == reason)
+        #expect(desired.verdicts["bad"]?.reason.full == reason)
         #expect(desired.program.taps.map(\.id) == ["good/IN"])
         #expect(desired.program.destinations.map(\.id) == ["good/0"])
     }
@@ -245,10 +245,10 @@ import Testing
         #expect(outcome([.init(id: "m/IN", state: .active)]) == nil)
         let half = outcome([.init(id: "m/IN", state: .active), .init(id: "m/OUT", state: .error, reason: "no room")])
         #expect(half?.object.status == .error)
-        #expect(half?.object.statusReason == "no room")
+        #expect(half?.object.statusReason?.full == "no room")
         let away = outcome([.init(id: "m/IN", state: .active), .init(id: "m/OUT", state: .active)], .unreachable)
         #expect(away?.object.status == .active)
-        #expect(away?.object.statusReason?.contains("cannot be reached now") == true)
+        #expect(away?.object.statusReason?.full.contains("cannot be reached now") == true)
         #expect(
             outcome([.init(id: "m/IN", state: .active), .init(id: "m/OUT", state: .active)], .error)?.object.status
                 == .error)

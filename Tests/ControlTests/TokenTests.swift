@@ -64,6 +64,7 @@ import Testing
         let directory: TemporaryDirectory
         let file: AccountsFile
         let issuer: TokenIssuer
+        let tokens: SQLiteStore
         let harness: APIHarness
 
         init() async throws {
@@ -74,7 +75,8 @@ import Testing
                 try accounts.add(user: "ada", password: password, project: "demo", roles: ["member"])
                 try accounts.add(user: "ada", password: nil, project: "other", roles: ["reader"])
             }
-            issuer = TokenIssuer(accounts: file)
+            tokens = try SQLiteStore(path: directory.path + "/tokens.db")
+            issuer = TokenIssuer(accounts: file, tokens: StoredTokens(tokens))
             harness = try await APIHarness(
                 authenticator: .tokens(
                     .init(
@@ -112,6 +114,47 @@ import Testing
         try fixture.file.update { (accounts) throws(IdentityError) in accounts.users[0].roles = [:] }
         #expect(try await fixture.status(token) == 401)
         #expect(try await fixture.status("administrator-of-the-test") == 200)
+    }
+
+    /// Another process on the same store, or the same one started again.
+    @Test func aTokenIsGoodAtEveryProcess() async throws {
+        let fixture = try await Fixture()
+        let text = token(try await fixture.login("secret"))
+        let other = TokenIssuer(
+            accounts: AccountsFile(directory: fixture.directory.path),
+            tokens: StoredTokens(try SQLiteStore(path: fixture.directory.path + "/tokens.db")))
+        let identity = try await other.identity(text)
+        #expect(
+            identity.user.name == "ada" && identity.project?.name == "demo" && identity.token.methods == ["password"])
+        let rows = try await fixture.tokens.list(["token"]).rows
+        #expect(rows.count == 1 && rows[0].key.id == TokenHash(of: text).description)
+        #expect(!String(decoding: rows[0].value, as: UTF8.self).contains(text))
+        try await other.revoke(text)
+        #expect(try await fixture.status(text) == 401)
+        #expect(try await fixture.tokens.list(["token"]).rows.isEmpty)
+    }
+
+    @Test func expiredTokensGoAndOneUserHasNoMoreThanSomeMany() async throws {
+        let fixture = try await Fixture()
+        let tokens = StoredTokens(fixture.tokens)
+        let now = Date().timeIntervalSince1970
+        func add(_ user: String, _ name: String, issued: Double, expires: Double) async throws {
+            try await tokens.add(
+                IssuedToken(
+                    userID: user, projectID: nil, methods: ["password"], auditIDs: [], issuedAt: issued,
+                    expiresAt: expires), TokenHash(of: name))
+        }
+        try await add("u", "old", issued: now - 7200, expires: now - 3600)
+        for index in 0..<StoredTokens.mostOfAUser {
+            try await add("u", "\(index)", issued: now + Double(index), expires: now + 3600)
+        }
+        #expect(try await tokens.find(TokenHash(of: "old")) == nil)
+        #expect(try await tokens.find(TokenHash(of: "0")) != nil)
+        try await add("other", "x", issued: now, expires: now + 3600)
+        #expect(try await tokens.find(TokenHash(of: "0")) != nil)
+        try await add("u", "last", issued: now + 999, expires: now + 3600)
+        #expect(try await tokens.find(TokenHash(of: "0")) == nil)
+        #expect(try await tokens.find(TokenHash(of: "1")) != nil)
     }
 
     @Test func scopesThatAreNotTheirs() async throws {

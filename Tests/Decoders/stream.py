@@ -11,7 +11,7 @@ import sys
 FIELDS = [
     "frame.number", "frame.len", "udp.srcport", "tcp.stream", "tcp.dstport", "tcp.len", "ip.checksum.status",
     "tcp.checksum.status", "tcp.analysis.lost_segment", "tcp.analysis.out_of_order", "tcp.analysis.retransmission",
-    "tcp.analysis.ack_lost_segment", "_ws.malformed", "ipv6.flow"]
+    "tcp.analysis.ack_lost_segment", "_ws.malformed", "ipv6.flow", "vlan.id"]
 ADVICE = {
     "tcp.analysis.lost_segment": "a hole in front of it", "tcp.analysis.out_of_order": "out of order",
     "tcp.analysis.retransmission": "sent again", "tcp.analysis.ack_lost_segment": "acknowledges what was not seen",
@@ -27,13 +27,14 @@ def main(path, port, wanted, again):
     # What carries TCP in UDP; the rest is ARP and the like.
     words += ["-Y", "udp && tcp"]
     faults = collections.Counter()
-    data, frames, longest = 0, 0, 0
+    data, frames, longest, tagged = 0, 0, 0, 0
     ports = collections.defaultdict(set)
     labels = set()
     for line in subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines():
         row = dict(zip(FIELDS, line.split("\t")))
         frames += 1
         longest = max(longest, int(row["frame.len"]))
+        tagged += 1 if row["vlan.id"] else 0
         for name in ("ip.checksum.status", "tcp.checksum.status"):
             # 1 is good, 0 bad, 2 not checked, 3 not there.
             if any(state not in ("1",) for state in row[name].split(",") if state):
@@ -57,7 +58,7 @@ def main(path, port, wanted, again):
     if sum(faults[text] for text in repeated) <= again:
         for text in repeated:
             del faults[text]
-    report = {"frames": frames, "bytes": data, "streams": len(ports), "longest": longest,
+    report = {"frames": frames, "bytes": data, "streams": len(ports), "longest": longest, "tagged": tagged,
               "labels": len(labels - {"", "0x00000000", "0x000000"}),
               "faults": [f"{text} ({count} times)" for text, count in faults.most_common(20)]}
     print(json.dumps(report))

@@ -1,7 +1,7 @@
 """traffic.py make A.pcap B.pcap LONGEST: mixed traffic of two hosts a and b, question and answer; longest frame in bytes.
 traffic.py send INTERFACE FILE.pcap RATE: puts a file's frames on an interface, at RATE frames a second.
-traffic.py supers INTERFACE SIDE: sends super-frames of 0 (a) or 1 (b): TSO and USO, IPv4 and IPv6, in VLAN and QinQ, with
-the checksum left to the device, as a virtual machine does.
+traffic.py supers INTERFACE SIDE [tcp]: sends super-frames of 0 (a) or 1 (b): TSO and USO, IPv4 and IPv6, in VLAN and QinQ,
+with the checksum left to the device, as a virtual machine does; with `tcp`, TSO alone.
 
 Addresses belong to no interface of the lab (198.18.0.0/15, 2001:db8::/32), so nobody answers by himself. Every frame of
 a file differs from every other. Used by Tests/Promises and by whoever wants mixed traffic for `replay`.
@@ -110,7 +110,8 @@ def oddities(side, draw):
     yield filled(ether(side) / IP(src=V4[side], dst=V4[1 - side], options=[b"\x01"] * 4) / UDP(**ports(side, 30006)),
                  100, draw)
     if side == 0:
-        # Padding behind what the IP header tells of is part of the frame, until a bridge with br_netfilter trims it.
+        # Padding behind what the IP header tells of is part of the frame, until br_netfilter trims it in the bridge
+        # (PromiseIdentical/padding).
         yield Raw(bytes(ether(side) / ip(side) / UDP(**ports(side, 30007))) + bytes(18))
     # A wrong checksum stays wrong.
     yield filled(ether(side) / ip(side) / UDP(chksum=0x1234, **ports(side, 30008)), 90, draw)
@@ -176,13 +177,15 @@ def supers(side):
                     yield outer / network / transport, text(draw.randrange(10**9), length), size
 
 
-def send_supers(interface, side):
+def send_supers(interface, side, only_tcp):
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     out.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
     out.bind((interface, 0))
     count = 0
     for packet, payload, size in supers(side):
         isTCP, version = packet.haslayer(TCP), 4 if packet.haslayer(IP) else 6
+        if only_tcp and not isTCP:
+            continue
         frame = bytearray(bytes(packet / Raw(payload)))
         start = len(packet) - (20 if isTCP else 8)
         field = start + (16 if isTCP else 6)
@@ -210,8 +213,8 @@ def main(words):
         make(words[1:3], int(words[3]))
     elif words[:1] == ["send"] and len(words) == 4:
         send(words[1], words[2], float(words[3]))
-    elif words[:1] == ["supers"] and len(words) == 3:
-        send_supers(words[1], int(words[2]))
+    elif words[:1] == ["supers"] and words[3:] in ([], ["tcp"]):
+        send_supers(words[1], int(words[2]), bool(words[3:]))
     else:
         sys.exit(__doc__)
 

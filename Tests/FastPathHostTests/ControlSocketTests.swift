@@ -36,8 +36,9 @@ import Testing
         try withTemporaryDirectory { path in
             let loop = try EventLoop()
             let control = try ControlSocket(loop, path: path + "/s") { line in
-                line.elementsEqual("big".utf8)
-                    ? [UInt8](repeating: 120, count: 4 << 20) : Array("<".utf8) + line + Array(">".utf8)
+                .reply(
+                    line.elementsEqual("big".utf8)
+                        ? [UInt8](repeating: 120, count: 4 << 20) : Array("<".utf8) + line + Array(">".utf8))
             }
             defer { control.close() }
             var status = stat()

@@ -41,24 +41,26 @@ struct DeliverTests {
         big16(50000) + big16(port) + big16(8 + payload.count) + big16(0) + payload
     }
 
-    static func ipv4(_ proto: UInt8, _ payload: [UInt8], from peer: [UInt8] = [192, 0, 2, 7], fragment: Int = 0)
-        -> [UInt8]
-    {
+    static func ipv4(
+        _ proto: UInt8, _ payload: [UInt8], from peer: [UInt8] = [192, 0, 2, 7], to local: [UInt8] = [192, 0, 2, 1],
+        options: [UInt8] = [], fragment: Int = 0
+    ) -> [UInt8] {
+        let length = 20 + options.count
         var header: [UInt8] =
-            [0x45, 0] + big16(20 + payload.count) + big16(0) + big16(fragment) + [64, proto, 0, 0] + peer
-            + [192, 0, 2, 1]
+            [0x40 | UInt8(length / 4), 0] + big16(length + payload.count) + big16(0) + big16(fragment)
+            + [64, proto, 0, 0] + peer + local + options
         header.replaceSubrange(10..<12, with: big16(Int(internetChecksum(header))))
         return ethernet(0x0800, header + payload)
     }
 
     /// With the Destination Options header that the kernel's ip6gre puts in front.
-    static func ipv6(_ proto: UInt8, _ payload: [UInt8]) -> [UInt8] {
+    static func ipv6(_ proto: UInt8, _ payload: [UInt8], to local: String = "2001:db8::1") -> [UInt8] {
         let options: [UInt8] = proto == 47 ? [47, 0, 4, 1, 4, 1, 1, 0] : []
         let next: UInt8 = proto == 47 ? 60 : proto
         return ethernet(
             0x86DD,
             [0x60, 0, 0, 0] + big16(options.count + payload.count) + [next, 64]
-                + IPv6Address("2001:db8::7")!.octets + IPv6Address("2001:db8::1")!.octets + options + payload)
+                + IPv6Address("2001:db8::7")!.octets + IPv6Address(local)!.octets + options + payload)
     }
 
     static func ethernet(_ type: Int, _ payload: [UInt8]) -> [UInt8] {
@@ -81,6 +83,7 @@ struct DeliverTests {
         let program: DeliverProgram
         let deliveries: [MirrorProgram.Delivery]
         private let receiver: Int32
+        private var arrived: [[UInt8]] = []
 
         init(_ deliveries: [MirrorProgram.Delivery], kind: CaptureHookKind? = nil, portUp: Bool = true) throws {
             for (one, other) in [("v0", "v1"), ("t0", "t1")] {
@@ -91,17 +94,8 @@ struct DeliverTests {
             if !portUp { try ip("link set t0 down") }
             self.deliveries = deliveries
             program = try DeliverProgram(kind: kind)
-            receiver = socket(AF_PACKET, Int32(SOCK_RAW.rawValue), Int32(UInt16(0x0003).bigEndian))
-            var address = [UInt8](repeating: 0, count: 20)
-            address[0] = UInt8(AF_PACKET)
-            address[3] = 3
-            withUnsafeBytes(of: Int32(if_nametoindex("t1"))) { address.replaceSubrange(4..<8, with: $0) }
-            #expect(
-                address.withUnsafeBytes {
-                    bind(receiver, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), 20)
-                } == 0)
-            var limit = timeval(tv_sec: 0, tv_usec: 300_000)
-            setsockopt(receiver, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+            receiver = lab_packet_socket(if_nametoindex("t1"), 1 << 20)
+            #expect(receiver >= 0)
             try apply(deliveries)
         }
 
@@ -121,14 +115,24 @@ struct DeliverTests {
             #expect(program.errors.isEmpty, "\(program.errors)")
         }
 
-        /// The next frame at `t1` that is one of ours.
+        /// The next frame at `t1` that is one of ours, a tag in its place; nil after 0.3 s without one.
         func receive() -> [UInt8]? {
-            var bytes = [UInt8](repeating: 0, count: 70_000)
-            while true {
-                let count = recv(receiver, &bytes, bytes.count, 0)
-                if count < 0 { return nil }
-                if Array(bytes.prefix(6)) == Array(DeliverTests.inner.prefix(6)) { return Array(bytes.prefix(count)) }
+            let stride = 2048
+            var room = [UInt8](repeating: 0, count: stride * Int(LAB_BATCH))
+            var results = [lab_received](repeating: lab_received(), count: Int(LAB_BATCH))
+            _ = eventually(.milliseconds(300)) {
+                let count = lab_receive(receiver, &room, stride, &results)
+                for index in 0..<max(0, Int(count)) {
+                    let (result, at) = (results[index], index * stride)
+                    var bytes = Array(room[at..<at + min(Int(result.length), stride)])
+                    if result.tag_protocol != 0 {
+                        bytes.insert(contentsOf: big16(Int(result.tag_protocol)) + big16(Int(result.tag)), at: 12)
+                    }
+                    if bytes.starts(with: DeliverTests.inner.prefix(6)) { arrived.append(bytes) }
+                }
+                return !arrived.isEmpty
             }
+            return arrived.isEmpty ? nil : arrived.removeFirst()
         }
 
         func statistics(_ index: Int = 0) -> DeliveryStatistics { program.statistics(of: deliveries[index]) }
@@ -177,55 +181,74 @@ struct DeliverTests {
         }
     }
 
-    @Test func malformedPacketsAreCountedAndNeverDelivered() throws {
+    @Test(arguments: [false, true]) func malformedPacketsAreCountedAndNeverDelivered(v6: Bool) throws {
         try inNamespace {
             let kinds: [MirrorProgram.Encapsulation] = [.vxlan, .geneve, .gre, .erspan2, .erspan3]
             let bench = try Bench(
                 kinds.map { kind in
-                    var delivery = Self.delivery(kind)
+                    var delivery = Self.delivery(kind, v6: v6)
                     delivery.id = kind.rawValue
                     return delivery
                 })
-            let frame = Self.frame(60)
-            let (_, vxlan) = Self.tunnel(.vxlan, id: 77, frame)
-            let (_, geneve) = Self.tunnel(.geneve, id: 77, frame)
-            let (_, gre) = Self.tunnel(.gre, id: 77, frame)
-            let (_, erspan2) = Self.tunnel(.erspan2, id: 77, frame)
-            let (_, erspan3) = Self.tunnel(.erspan3, id: 77, frame)
-            func changed(_ bytes: [UInt8], _ at: Int, _ value: UInt8) -> [UInt8] {
-                var bytes = bytes
-                bytes[at] = value
-                return bytes
-            }
-            let cases: [(Int, [UInt8], String)] = [
-                (0, changed(Self.ipv4(17, vxlan), 24, 0x55), "IPv4 checksum"),
-                (0, Self.ipv4(17, changed(vxlan, 5, 200)), "UDP length beyond the packet"),
-                (
-                    0, Self.ipv4(17, Self.udp(4789, [8, 0, 0, 0] + big32(77 << 8) + Self.frame(14).dropLast())),
-                    "13 bytes"
-                ),
-                (1, Self.ipv4(17, changed(geneve, 8, 0x42)), "Geneve version 1"),
-                (1, Self.ipv4(17, changed(geneve, 9, 0x40)), "a critical option"),
-                (1, Self.ipv4(17, changed(geneve, 8, 0x3F)), "options beyond the packet"),
-                (2, Self.ipv4(47, [0xA0, 0, 0x65, 0x58] + big32(0) + gre.dropFirst(4)), "a GRE checksum"),
-                (2, Self.ipv4(47, changed(gre, 1, 0x01)), "GRE version 1"),
-                (3, Self.ipv4(47, changed(erspan2, 8, 0x20)), "Type II that says it is III"),
-                (4, Self.ipv4(47, changed(erspan3, 8, 0x10)), "Type III that says it is II"),
-                (4, Self.ipv4(47, Array(erspan3.prefix(28 + 13))), "no whole Ethernet header"),
-                (4, Self.ipv4(47, changed(erspan3, 18, 0x08)), "a frame type that is not Ethernet"),
-            ]
-            for (index, packet, what) in cases {
+            for (index, packet, what) in Self.malformed(v6: v6) {
                 let before = bench.statistics(index).drops["malformed"]!
                 try CaptureTests.send(packet, "v1")
                 #expect(
                     eventually(.seconds(1)) { bench.statistics(index).drops["malformed"]! == before + 1 }, "\(what)")
             }
-            let whole = Self.ipv4(17, vxlan, fragment: 0x2000)
-            try CaptureTests.send(whole, "v1")
-            #expect(eventually(.seconds(1)) { bench.statistics(0).drops["fragment"]! == 1 })
+            if !v6 {
+                let (_, vxlan) = Self.tunnel(.vxlan, id: 77, Self.frame(60))
+                try CaptureTests.send(Self.ipv4(17, vxlan, fragment: 0x2000), "v1")
+                #expect(eventually(.seconds(1)) { bench.statistics(0).drops["fragment"]! == 1 })
+            }
             #expect(bench.receive() == nil)
             #expect((0..<5).allSatisfy { bench.statistics($0).frames == 0 })
         }
+    }
+
+    /// The delivery's number, a packet, what is wrong with it.
+    private static func malformed(v6: Bool) -> [(Int, [UInt8], String)] {
+        func ip(_ proto: UInt8, _ payload: some Sequence<UInt8>) -> [UInt8] {
+            v6 ? ipv6(proto, Array(payload)) : ipv4(proto, Array(payload))
+        }
+        func changed(_ bytes: [UInt8], _ at: Int, _ value: UInt8) -> [UInt8] {
+            var bytes = bytes
+            bytes[at] = value
+            return bytes
+        }
+        func tunnel(_ kind: MirrorProgram.Encapsulation) -> [UInt8] { self.tunnel(kind, id: 77, frame(60)).bytes }
+        let (vxlan, geneve, gre) = (tunnel(.vxlan), tunnel(.geneve), tunnel(.gre))
+        let (erspan2, erspan3) = (tunnel(.erspan2), tunnel(.erspan3))
+        let outer: [(Int, [UInt8], String)] =
+            v6
+            ? [
+                (0, changed(ip(17, vxlan), 14, 0x50), "IP version 5"),
+                (0, changed(ip(17, vxlan), 18, 2), "a payload beyond the packet"),
+                (3, changed(ip(47, erspan2), 18, 2), "a payload beyond the packet, with destination options"),
+            ]
+            : [
+                (0, changed(ip(17, vxlan), 24, 0x55), "IPv4 checksum"),
+                (0, changed(ip(17, vxlan), 14, 0x55), "IP version 5"),
+                (0, changed(ip(17, vxlan), 16, 2), "an IPv4 length beyond the packet"),
+            ]
+        return outer + [
+            (0, ip(17, changed(vxlan, 5, 200)), "UDP length beyond the packet"),
+            (0, ip(17, changed(vxlan, 5, 20)), "UDP length shorter than the packet"),
+            (0, ip(17, udp(4789, [8, 0, 0, 0] + big32(77 << 8) + frame(14).dropLast())), "13 bytes"),
+            (0, ip(17, udp(4789, [8, 0, 0, 0] + big32(77 << 8))), "no inner frame"),
+            (1, ip(17, changed(geneve, 8, 0x42)), "Geneve version 1"),
+            (1, ip(17, changed(geneve, 9, 0x40)), "a critical option"),
+            (1, ip(17, changed(geneve, 9, 0x80)), "a control packet"),
+            (1, ip(17, changed(geneve, 8, 0x3F)), "options beyond the packet"),
+            (2, ip(47, [0xA0, 0, 0x65, 0x58] + big32(0) + gre.dropFirst(4)), "a GRE checksum"),
+            (2, ip(47, changed(gre, 1, 0x01)), "GRE version 1"),
+            (2, ip(47, gre.prefix(8 + 13)), "13 bytes behind GRE"),
+            (3, ip(47, changed(erspan2, 8, 0x20)), "Type II that says it is III"),
+            (3, ip(47, erspan2.prefix(16 + 13)), "13 bytes behind Type II"),
+            (4, ip(47, changed(erspan3, 8, 0x10)), "Type III that says it is II"),
+            (4, ip(47, erspan3.prefix(28 + 13)), "no whole Ethernet header"),
+            (4, ip(47, changed(erspan3, 18, 0x08)), "a frame type that is not Ethernet"),
+        ]
     }
 
     @Test func skippedNumbersAreGaps() throws {
@@ -285,5 +308,5 @@ struct DeliverTests {
     }
 }
 
-private func big16(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
-private func big32(_ value: Int) -> [UInt8] { big16(value >> 16 & 0xFFFF) + big16(value & 0xFFFF) }
+func big16(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
+func big32(_ value: Int) -> [UInt8] { big16(value >> 16 & 0xFFFF) + big16(value & 0xFFFF) }

@@ -11,7 +11,7 @@ import MirrorProgram
 import Testing
 
 /// A capture point whose filters are in the kernel.
-private final class KernelBench {
+final class KernelBench {
     static let point = CapturePoint(slot: 3, direction: 1)
     let program: CaptureProgram
     let rings: CaptureRingSet
@@ -56,6 +56,19 @@ private final class KernelBench {
         return (records, options.duration)
     }
 
+    /// Puts the program on an interface.
+    func attach(_ interface: String, ingress: Bool) throws -> CaptureHook {
+        try CaptureHook(
+            loaded, interface: Int32(if_nametoindex(interface)), name: interface, ingress: ingress)
+    }
+
+    /// What has come since the last call; records are freed.
+    func take() -> [(hs_record, [UInt8])] {
+        rings.rings.flatMap { ring in
+            Self.records(ring.mapping, from: ring.mapping.consumer.load(as: UInt.self))
+        }
+    }
+
     private static func records(_ ring: CaptureRingMapping, from: UInt) -> [(hs_record, [UInt8])] {
         var position = from
         var list: [(hs_record, [UInt8])] = []
@@ -77,7 +90,7 @@ private final class KernelBench {
     }
 }
 
-private func wish(_ filters: [MirrorProgram.PacketFilter], vlans: String? = nil) -> CaptureWish {
+func wish(_ filters: [MirrorProgram.PacketFilter], vlans: String? = nil) -> CaptureWish {
     CaptureWish(
         unfiltered: 1,
         filtered: filters.enumerated().map { index, filter in
@@ -233,7 +246,8 @@ struct KernelFilterTests {
         print("a filter costs, ns a frame, by terms: \(words.joined(separator: ", "))")
     }
 
-    private func compiled(_ text: String) -> MirrorProgram.PacketFilter {
-        .init(expression: text, code: CaseFilters.compile(text))
-    }
+}
+
+func compiled(_ text: String) -> MirrorProgram.PacketFilter {
+    .init(expression: text, code: CaseFilters.compile(text))
 }

@@ -25,6 +25,86 @@ import Testing
         #expect(link.carries && link.isEthernet && link.side == .peer)
     }
 
+    /// The same with IFLA_LINKINFO { kind "vxlan", data { id 77, group 198.18.8.9, port 4789 } } in the place of veth's.
+    static let vxlan: [UInt8] = {
+        var bytes = Array(link.dropLast(16))
+        bytes += [44, 0, 18, 0]
+        bytes += [10, 0, 1, 0, 0x76, 0x78, 0x6C, 0x61, 0x6E, 0, 0, 0]
+        bytes += [28, 0, 2, 0, 8, 0, 1, 0, 77, 0, 0, 0, 8, 0, 2, 0, 198, 18, 8, 9, 6, 0, 15, 0, 0x12, 0xB5, 0, 0]
+        bytes[0] = UInt8(bytes.count)
+        return bytes
+    }()
+
+    @Test func readsWhatAGeneveDeviceTakes() throws {
+        func device(_ data: [UInt8]) throws -> TunnelDevice? {
+            // { IFLA_INFO_KIND "geneve", IFLA_INFO_DATA { IFLA_GENEVE_PORT 6081, ... } }
+            let data: [UInt8] = [6, 0, 5, 0, 0x17, 0xC1, 0, 0] + data
+            let info: [UInt8] =
+                [11, 0, 1, 0, 0x67, 0x65, 0x6E, 0x65, 0x76, 0x65, 0, 0] + [UInt8(4 + data.count), 0, 2, 0] + data
+            var bytes = Array(Self.link.dropLast(16)) + [UInt8(4 + info.count), 0, 18, 0] + info
+            bytes[0] = UInt8(bytes.count)
+            let message = try #require(NetlinkMessage.parse(bytes[...]).first)
+            return Link(message)?.tunnel
+        }
+        let remote = [20, 0, 7, 0] + IPv6Address("2001:db8::9")!.octets  // IFLA_GENEVE_REMOTE6
+        #expect(
+            try device([8, 0, 1, 0, 9, 0, 0, 0] + remote)
+                == TunnelDevice(.geneve, udpPort: 6081, tunnelID: 9, isIPv6: true))
+        // IFLA_GENEVE_COLLECT_METADATA, a flag.
+        #expect(try device([4, 0, 6, 0]) == TunnelDevice(.geneve, udpPort: 6081, tunnelID: nil))
+        #expect(try device([]) == nil)
+    }
+
+    @Test func readsWhatAVXLANDeviceTakes() throws {
+        let message = try #require(NetlinkMessage.parse(Self.vxlan[...]).first)
+        let link = try #require(Link(message))
+        #expect(link.tunnel == TunnelDevice(.vxlan, udpPort: 4789, tunnelID: 77, isIPv6: false))
+        // Moved here from another namespace, where it still listens: IFLA_LINK_NETNSID.
+        var moved = Self.vxlan + [8, 0, 37, 0, 0, 0, 0, 0]
+        moved[0] = UInt8(moved.count)
+        let other = try #require(NetlinkMessage.parse(moved[...]).first)
+        #expect(Link(other)?.tunnel == nil)
+    }
+
+    @Test func rivalsAreDevicesOfTheSameTunnel() throws {
+        var table = LinkTable()
+        for message in NetlinkMessage.parse(Self.vxlan[...]) { table.apply(message) }
+        func rival(_ encapsulation: MirrorProgram.Encapsulation, _ port: UInt16, _ id: UInt32, v6: Bool = false)
+            -> String?
+        { table.rival(encapsulation, udpPort: port, tunnelID: id, isIPv6: v6)?.name }
+        #expect(rival(.vxlan, 4789, 77) == "v0")
+        #expect(rival(.vxlan, 4790, 77) == nil && rival(.vxlan, 4789, 78) == nil && rival(.geneve, 4789, 77) == nil)
+        #expect(rival(.vxlan, 4789, 77, v6: true) == nil)
+        var down = Self.vxlan
+        down[24] = 0
+        for message in NetlinkMessage.parse(down[...]) { table.apply(message) }
+        #expect(rival(.vxlan, 4789, 77) == nil)
+        for message in NetlinkMessage.parse(Self.vxlan[...]) { table.apply(message) }
+        #expect(rival(.vxlan, 4789, 77) == "v0")
+        var gone = Self.vxlan
+        gone[4] = 17  // RTM_DELLINK
+        for message in NetlinkMessage.parse(gone[...]) { table.apply(message) }
+        #expect(rival(.vxlan, 4789, 77) == nil)
+    }
+
+    @Test(.enabled(if: isRoot, Comment(rawValue: needsRoot))) func knowsTheKernelsTunnelDevices() throws {
+        try inNamespace {
+            try ip("link add x4 type vxlan id 1 remote 192.0.2.9 dstport 4789")
+            try ip("link add x6 type vxlan id 1 local 2001:db8::1 dstport 4790")
+            try ip("link add xa type vxlan dstport 8472 external")
+            try ip("link add xn type vxlan id 5 dstport 4791")
+            for name in ["x4", "x6", "xa", "xn"] { try ip("link set \(name) up") }
+            var links = LinkTable()
+            try links.reload(NetlinkSocket())
+            #expect(links["x4"]?.tunnel == TunnelDevice(.vxlan, udpPort: 4789, tunnelID: 1, isIPv6: false))
+            #expect(links["x6"]?.tunnel == TunnelDevice(.vxlan, udpPort: 4790, tunnelID: 1, isIPv6: true))
+            #expect(links["xa"]?.tunnel == TunnelDevice(.vxlan, udpPort: 8472, tunnelID: nil))
+            #expect(links["xn"]?.tunnel == TunnelDevice(.vxlan, udpPort: 4791, tunnelID: 5))
+            #expect(links.rival(.vxlan, udpPort: 8472, tunnelID: 4242, isIPv6: true)?.name == "xa")
+            #expect(links.rival(.vxlan, udpPort: 4791, tunnelID: 5, isIPv6: true)?.name == "xn")
+        }
+    }
+
     @Test func survivesEveryCut() {
         for length in 0..<Self.link.count {
             for message in NetlinkMessage.parse(Self.link[..<length]) { _ = Link(message) }

@@ -45,6 +45,23 @@ import Testing
         #expect(plan.down == "v0 has the MAC address 52:54:00:01:02:03, not 52:54:00:01:02:04")
     }
 
+    @Test func whatIsNotServedIsRefusedWhateverIsThere() {
+        let refused: [(MirrorProgram.Port, String)] = [
+            (
+                .init(id: "p", interface: "v9", capture: .inline, pair: "v0"),
+                "inline capture is not served by this version; use tap, xdp or span"
+            ),
+            (
+                .init(id: "p", interface: "v0", netns: "blue"),
+                "ports of other network namespaces are not served by this version"
+            ),
+        ]
+        for (port, reason) in refused {
+            let plan = PortPlan(port, slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
+            #expect(plan.error == reason && plan.down == nil && plan.link == nil && plan.hooks.isEmpty)
+        }
+    }
+
     @Test func aMissingInterfaceIsDown() {
         let plan = PortPlan(.init(id: "p", interface: "v9"), slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
         #expect(plan.down == "there is no interface v9")
@@ -68,15 +85,6 @@ import Testing
             defaultRoutes: isVeth ? [] : [7])
         #expect(plan.mode == .tap && plan.error == nil && plan.hooks.count == 2 && !plan.hooks.contains { $0.isXDP })
         #expect(plan.refusal?.contains(isVeth ? "is a veth" : "carries a default route") == true)
-    }
-
-    @Test func modesThatAreNotServedAreErrors() {
-        let inline = MirrorProgram.Port(id: "p", interface: "v0", capture: .inline, pair: "v9")
-        let plan = PortPlan(inline, slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
-        #expect(plan.error?.hasPrefix("inline capture is not served by this version") == true && plan.hooks.isEmpty)
-        let away = MirrorProgram.Port(id: "p", interface: "v0", netns: "blue")
-        let other = PortPlan(away, slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
-        #expect(other.error?.contains("another network namespace") == true && other.link == nil)
     }
 
     @Test func aSpanThatIsPreferredIsTappedWhereItReceives() {

@@ -71,7 +71,7 @@ import Testing
         ("{\n \"ports\": [\n  {\"id\":\"a\" \"x\":1}]}", "line 3, column 13: this is not JSON"),
         (
             "{\"ports\":[{\"id\":\"a\",\"interface\":\"b\",\"x\":1}]}",
-            "ports[0].x: unknown key 'x'; known here: capture, id, interface, mac, side"
+            "ports[0].x: unknown key 'x'; known here: capture, id, interface, mac, netns, pair, policy, side"
         ),
         ("{\"ports\":[{\"id\":\"a\"}]}", "ports[0]: the key 'interface' is missing"),
         ("{\"generation\":\"a\"}", "generation: "),

@@ -25,7 +25,11 @@ private final class ActionRig {
     /// - Parameters:
     ///   - taps: with the destinations' indices and whether they use the spread over 1, 2 and 3.
     ///   - down: destinations that cannot be reached.
-    func run(_ taps: [(MirrorProgram.Tap, [Int], spread: Bool)], down: Set<Int> = [], limit: Int = 9000) {
+    ///   - watched: numbers of the taps that destination 0 looks on.
+    func run(
+        _ taps: [(MirrorProgram.Tap, [Int], spread: Bool)], down: Set<Int> = [], limit: Int = 9000,
+        watched: Set<Int> = [], cap: MirrorProgram.RateLimit? = nil
+    ) {
         generation += 1
         while counters.count < taps.count {
             counters.append(.allocate())
@@ -34,6 +38,7 @@ private final class ActionRig {
         let rows = taps.enumerated().map { index, tap in
             Selection.Tap(
                 counters: counters[index], destinations: tap.1, spreads: tap.spread ? [0] : [],
+                watchers: watched.contains(index) ? [0] : [],
                 actions: (tap.0, states[index]))
         }
         let spreads = Selection.SpreadPlan(
@@ -48,7 +53,7 @@ private final class ActionRig {
         _ = rig.publish(
             Selection(
                 generation: generation, ports: [.init(slot: 0, taps: rows, spreads: needsSpread ? [spreads] : [])]),
-            plans, [uplink])
+            plans, [uplink], limits: [cap])
     }
 
     /// - Returns: what was sent.
@@ -165,6 +170,33 @@ private func flow(_ number: Int, back: Bool = false, payload: Int = 40) -> [UInt
         lab.expectBalance()
     }
 
+    @Test func aLimitThatIsChangedForgetsTheOther() {
+        lab.run([(lab.tap { $0.rateLimit = .init(framesPerSecond: 10) }, [0], false)])
+        #expect(lab.push((0..<50).map { flow($0) }).count == 1)
+        lab.run([(lab.tap { $0.rateLimit = .init(bitsPerSecond: 1_000_000_000) }, [0], false)])
+        #expect(lab.push((0..<50).map { flow($0) }).count == 50, "no frames are counted any more")
+        lab.expectBalance()
+    }
+
+    /// By the clock, not by the records' times: what can be said is how many fit into the bucket.
+    @Test func anUplinkHasACap() {
+        let lab = ActionRig()
+        let frames = (0..<200).map { _ in flow(1) }
+        lab.run([(lab.tap { _ in }, [0, 1], false)], cap: .init(framesPerSecond: 100))
+        #expect((10...14).contains(lab.push(frames).count), "a tenth of a second's worth")
+        let dropped = lab.destinations[0].drops(.uplinkLimited) + lab.destinations[1].drops(.uplinkLimited)
+        #expect(dropped == lab.counters[0].drops(.uplinkLimited) && (386...390).contains(dropped))
+        lab.expectBalance()
+        // A cap that is taken away with the next table holds nobody up.
+        lab.run([(lab.tap { _ in }, [0, 1], false)])
+        #expect(lab.push(frames).count == 400)
+        // Bits count the whole packet.
+        lab.run([(lab.tap { _ in }, [0], false)], cap: .init(bitsPerSecond: 1_214_400))
+        let long = (0..<50).map { _ in flow(1, payload: 1400) }
+        #expect((10...12).contains(lab.push(long).count))
+        lab.expectBalance()
+    }
+
     @Test func aFrameLargerThanTheBucketPassesAFullOne() {
         lab.run([(lab.tap { $0.rateLimit = .init(bitsPerSecond: 8_000) }, [0], false)])
         #expect(lab.push([flow(1, payload: 8000), flow(1, payload: 8000)], every: 1).count == 1)
@@ -224,6 +256,53 @@ private func flow(_ number: Int, back: Bool = false, payload: Int = 40) -> [UInt
         lab.push([[1, 2, 3]])
         #expect(lab.spread.drops(.malformed) == 1 && lab.destinations[0].drops(.malformed) == 1)
         #expect(lab.counters[0].drops(.malformed) == 2)
+        lab.expectBalance()
+    }
+
+    @Test func whoLooksOnGetsWhatTheTapCarries() {
+        let tap = lab.tap {
+            $0.sampling = .init(oneIn: 3)
+            $0.snaplen = 60
+        }
+        // A second tap that nobody looks on, toward the same destination.
+        lab.run([(tap, [1], false), (lab.tap { $0.snaplen = 50 }, [2], false)], watched: [0])
+        let frames = (0..<30).map { flow($0, payload: 200) }
+        let sent = lab.push(frames)
+        let wanted = stride(from: 2, to: 30, by: 3).map { Array(frames[$0].prefix(60)) }
+        #expect(sent.filter { $0.count == 60 } == wanted.flatMap { [$0, $0] }, "the same frames, each once more")
+        #expect(lab.destinations[0].frames == 10 && lab.destinations[0].truncated == 10)
+        #expect(lab.counters[0].frames == 10 && lab.counters[0].bytes == 600, "the tap does not count the onlooker's")
+        #expect(lab.counters[1].frames == 30 && lab.destinations[1].frames == 10 && lab.destinations[2].frames == 30)
+        lab.expectBalance()
+    }
+
+    @Test func whoLooksOnCountsForNobody() {
+        lab.run(
+            [(lab.tap { $0.rateLimit = .init(framesPerSecond: 100) }, [1, 2], false), (lab.tap { _ in }, [], true)],
+            watched: [0])
+        lab.push((0..<50).map { flow($0) }, every: 1)
+        #expect(lab.counters[0].frames == 20 && lab.counters[0].drops(.rateLimited) == 80)
+        #expect(lab.destinations[0].offered == 10, "what the tap may not carry is no copy that an onlooker lost")
+        #expect(lab.counters[1].frames == 50 && lab.spread.frames == 50)
+        lab.expectBalance()
+    }
+
+    @Test func whoLooksOnTwoTapsGetsAFrameOnceWithTheLongestSnapLength() {
+        lab.run(
+            [(lab.tap { $0.snaplen = 60 }, [1], false), (lab.tap { $0.snaplen = 80 }, [2], false)], watched: [0, 1])
+        let frame = flow(1, payload: 200)
+        #expect(lab.push([frame]).map(\.count).sorted() == [60, 80, 80])
+        #expect(lab.destinations[0].frames == 1 && lab.counters[0].bytes == 60 && lab.counters[1].bytes == 80)
+        lab.expectBalance()
+    }
+
+    @Test func aTapThatDoesNothingElseIsWatchedToo() {
+        lab.run([(lab.tap { _ in }, [1, 2], false)], watched: [0])
+        let frame = flow(1)
+        #expect(lab.push([frame], flags: hs_record_flags(0)) == [frame, frame, frame])
+        // What cannot be read is nobody's copy.
+        lab.push([[1, 2, 3]])
+        #expect(lab.destinations[0].offered == 1 && lab.counters[0].offered == 4)
         lab.expectBalance()
     }
 }

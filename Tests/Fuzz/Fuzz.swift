@@ -1,10 +1,13 @@
 // What libFuzzer calls, once for each input: HELIOSTAT_FUZZ names the target. Built and run by Tests/fuzz, with the
-// sources of MirrorProgram and FastPath instrumented for coverage and addresses; a fault ends the process.
+// sources of MirrorProgram and FastPath, replay's reader and deliver.bpf.c instrumented for coverage and addresses; a
+// fault ends the process.
 
 import Foundation
 
 nonisolated(unsafe) private let target: ([UInt8]) -> Void = {
     switch ProcessInfo.processInfo.environment["HELIOSTAT_FUZZ"] {
+    case "capture": FuzzCapture.take
+    case "deliver": FuzzDeliver().take
     case "frame": FuzzFrame().take
     case "filter": FuzzFilter().take
     case "program": FuzzProgram.take

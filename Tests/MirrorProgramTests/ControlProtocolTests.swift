@@ -11,7 +11,10 @@ struct ControlProtocolTests {
             #"{"method":"apply","program":{"deliveries":[],"destinations":[],"generation":3,"ports":[],"taps":[],"uplinks":[]}}"#
         #expect(try decoded(apply) == DataplaneRequest.apply(MirrorProgram(generation: 3)))
         #expect(try encoded(DataplaneRequest.apply(MirrorProgram(generation: 3))) == apply)
-        for (text, request) in [(#"{"method":"status"}"#, DataplaneRequest.status), (#"{"method":"stats"}"#, .stats)] {
+        for (text, request) in [
+            (#"{"method":"status"}"#, DataplaneRequest.status), (#"{"method":"stats"}"#, .stats),
+            (#"{"method":"watch","taps":["a","b"]}"#, .watch(["a", "b"])),
+        ] {
             #expect(try decoded(text) == request)
             #expect(try encoded(request) == text)
         }
@@ -21,9 +24,10 @@ struct ControlProtocolTests {
     func notRequests() {
         #expect(
             refusal(of: DataplaneRequest.self, in: #"{"method":"stop"}"#)
-                == "unknown method 'stop'; known: apply, status, stats")
+                == "unknown method 'stop'; known: apply, status, stats, watch")
         #expect(refusal(of: DataplaneRequest.self, in: "{}") != nil)
         #expect(refusal(of: DataplaneRequest.self, in: #"{"method":"apply"}"#) != nil)
+        #expect(refusal(of: DataplaneRequest.self, in: #"{"method":"watch"}"#) != nil)
         #expect(refusal(of: DataplaneRequest.self, in: #"{"method":"apply","program":{"tap":[]}}"#) != nil)
     }
 
@@ -70,7 +74,7 @@ struct ControlProtocolTests {
         let text = """
             {"stats":{"deliveries":[{"bytes":320,"drops":{"malformed":1},"frames":5,"gaps":2,"id":"from-b"},\
             {"bytes":0,"drops":{},"frames":0,"id":"from-c"}],"destinations":[{"bytes":128,"drops":{"capture_ring_full":0,"exceeds_mtu":0,"malformed":0,\
-            "neighbour_unresolved":0,"no_route":0,"overload":0,"rate_limited":0,"receive_ring_full":0,"tx_ring_full":0,"umem_exhausted":0,\
+            "neighbour_unresolved":0,"no_route":0,"rate_limited":0,"receive_ring_full":0,"tx_ring_full":0,"umem_exhausted":0,\
             "unknown_generation":0,"unsegmentable":0,"uplink_down":0,"uplink_limited":0},"frames":2,"id":"ids","offered":3,"truncated":1}],"epoch":"e1",\
             "strays":{"unknown_generation":4},"taps":[{"bytes":128,"drops":{},"frames":2,"id":"t","truncated":0}],"time":1.5,\
             "umem":{"chunks":8,"fill":2,"free":4,"receive":1,"transmit":1}}}

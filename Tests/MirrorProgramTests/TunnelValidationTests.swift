@@ -152,7 +152,7 @@ struct TunnelValidationTests {
     func filterBounds() {
         #expect(
             refusal { $0.filter = .init(expression: String(repeating: "x", count: 4097)) }
-                == "tap 't': the filter has more than 4096 bytes")
+                == "tap 't': column 1: the filter has 4097 bytes; 4096 is the limit")
         #expect(
             refusal { $0.filter = .init(expression: "x", code: Array(repeating: Self.take, count: 4097)) }
                 == "tap 't': the filter has 4097 instructions; 4096 is the limit")

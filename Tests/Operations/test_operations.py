@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "Clients"), str(HERE)]
 from cases import main, note  # noqa: E402
 from client import Client, quantile, times, together  # noqa: E402
+from observed import RealDataplane  # noqa: E402, F401
 from server import Server, wait_for  # noqa: E402
 
 

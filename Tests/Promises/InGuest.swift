@@ -7,23 +7,26 @@ import MirrorProgram
 import Testing
 
 @Suite(.serialized, .inGuest, .timeLimit(.minutes(5))) struct InGuest {
-    private typealias Encapsulation = MirrorProgram.Encapsulation
+    typealias Encapsulation = MirrorProgram.Encapsulation
 
     /// A tunnel of ours and the kernel's device at its end.
-    private struct End {
+    struct End {
         var name: String
         var tunnel: MirrorProgram.Tunnel
         /// Words of ip-link(8) behind `type`; nil for the lab's own devices.
         var device: String?
     }
 
-    private static func ends() -> [End] {
+    /// - Parameter limited: IPv6 GRE with a Destination Options header (RFC 2473), as the kernel sends it when not asked.
+    static func ends(limited: Bool = false) -> [End] {
         let (here, there) = (TappedPair.monitorAddress, TappedPair.hostAddress)
         let (here6, there6) = (Promises.PromiseOuterIPv6.monitorAddress, Promises.PromiseOuterIPv6.hostAddress)
         func tunnel(_ remote: String, _ kind: Encapsulation, _ id: UInt32) -> MirrorProgram.Tunnel {
             .init(remote: .init(remote)!, encapsulation: kind, tunnelID: id)
         }
-        let (v4, v6) = ("local \(here) remote \(there)", "local \(here6) remote \(there6) encaplimit none")
+        let (v4, v6) = (
+            "local \(here) remote \(there)", "local \(here6) remote \(there6)\(limited ? "" : " encaplimit none")"
+        )
         return [
             End(name: TappedPair.vxlan, tunnel: tunnel(here, .vxlan, 5001)),
             End(name: Promises.PromiseOuterIPv6.device, tunnel: tunnel(here6, .vxlan, 5003)),

@@ -82,5 +82,52 @@ extension Promises {
                 #expect(taps["tap1"]?.frames == 1, "one SYN")
             }
         }
+
+        /// The kernel has taken the tag out of a frame before a filter sees it (skb->vlan_tci): filters and VLAN lists see
+        /// it all the same, and it is back in the copy. Both ways: a veth's receiver takes it out, and a bridge leaves it out.
+        @Test(arguments: [MirrorProgram.Direction.out, .in])
+        func tagsThatTheKernelTookOut(direction: MirrorProgram.Direction) throws {
+            typealias Tag = FrameStream.Tag
+            var program = Self.program(1, ["vlan 100 and tcp port 9", nil])
+            for index in program.taps.indices { program.taps[index].direction = direction }
+            program.taps[1].vlanFilter = .init("7,99-100")
+            try Mirror.with(program) { mirror in
+                let isOut = direction == .out
+                func stream(_ id: UInt32, _ content: FrameStream.Content, _ tags: [Tag]) throws -> FrameStream {
+                    try Mirror.stream(id, fromB: !isOut, content: content, tags: tags, lengths: [100, 600, 1514])
+                }
+                // Which of the two taps wants it: the outermost tag counts.
+                let cases: [(stream: FrameStream, wanted: [Bool])] = [
+                    (try stream(1, .tcp4, [Tag(vlan: 100, priority: 5)]), [true, true]),
+                    (try stream(2, .udp4, [Tag(vlan: 100)]), [false, true]),
+                    (try stream(3, .tcp4, [Tag(vlan: 101)]), [false, false]),
+                    (try stream(4, .tcp4, []), [false, false]),
+                    (try stream(5, .tcp4, [Tag(type: 0x88A8, vlan: 7), Tag(vlan: 100)]), [false, true]),
+                    (try stream(6, .tcp4, [Tag(vlan: 100), Tag(vlan: 101)]), [false, true]),
+                    (try stream(7, .raw(0x88B5), [Tag(vlan: 99)]), [false, true]),
+                ]
+                let receivers = try [Mirror.monitor, Mirror.second].map { try mirror.receiver($0, cases.map(\.stream)) }
+                let sent = try cases.map {
+                    try FrameSender(
+                        $0.stream, in: isOut ? mirror.lab.a : mirror.lab.b, interface: "eth0", rate: 5_000, count: 900
+                    ).wait()
+                }
+                let offered = [0, 1].map { tap in
+                    zip(cases, sent).reduce(0) { $0 + ($1.0.wanted[tap] ? $1.1.frames : 0) }
+                }
+                for (receiver, count) in zip(receivers, offered) { receiver.wait(seconds: 5) { $0.frames >= count } }
+                try mirror.ledger(offered: [Mirror.monitor: offered[0], Mirror.second: offered[1]])
+                for (tap, receiver) in receivers.enumerated() {
+                    _ = receiver.settle()
+                    for (check, (wanted, sent)) in zip(try receiver.stop().streams, zip(cases.map(\.wanted), sent)) {
+                        if wanted[tap] {
+                            check.expectWhole(sent, "tap \(tap), stream \(check.stream.id)")
+                        } else {
+                            #expect(check.frames == 0, "tap \(tap), stream \(check.stream.id) is not wanted")
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 import Lab
 import MirrorProgram
+import Synchronization
 import Testing
 
 extension Promises {
@@ -69,6 +70,56 @@ extension Promises {
                 }
                 try mirror.ledger(offered: Dictionary(uniqueKeysWithValues: destinations.map { ($0, copies) }))
             }
+        }
+
+        /// Padding behind an IP packet belongs to the frame. A bridge leaves it there; br_netfilter, where it is on
+        /// (bridge-nf-call-iptables), trims it between the two hooks of a tapped port, as a router would. Either way a
+        /// copy is what passes the port.
+        @Test(arguments: [false, true]) func padding(brNetfilter: Bool) throws {
+            try Mirror.with(Mirror.program()) { mirror in
+                let lab = mirror.lab
+                for name in ["iptables", "ip6tables"] {
+                    try lab.host.configure("net/bridge/bridge-nf-call-\(name)", brNetfilter ? "1" : "0")
+                }
+                let frames = [false, true].flatMap { fromB in
+                    [FrameStream.Content.udp4, .udp6].map { content in
+                        (fromB: fromB, bytes: Self.padded(fromB: fromB, content))
+                    }
+                }
+                let seen = Mutex<[String: [[UInt8]]]>([:])
+                let places = [("copies", lab.monitor, TappedPair.vxlan), ("a", lab.a, "eth0"), ("b", lab.b, "eth0")]
+                let receivers = try places.map { name, namespace, interface in
+                    try FrameReceiver(in: namespace, interface: interface) { frame in
+                        let bytes = Array(frame.bytes)
+                        seen.withLock { $0[name, default: []].append(bytes) }
+                    }
+                }
+                for (fromB, bytes) in frames {
+                    try PacketSocket(in: fromB ? lab.b : lab.a, interface: "eth0").send(bytes)
+                }
+                receivers[0].wait(seconds: 5) { $0.frames >= 4 }
+                for receiver in receivers {
+                    _ = receiver.settle()
+                    try receiver.stop()
+                }
+                let arrived = seen.withLock { $0 }
+                let whole = frames.map(\.bytes), trimmed = whole.map { Array($0.dropLast(Self.paddingLength)) }
+                let behindBridge = brNetfilter ? trimmed : whole
+                #expect(arrived["b"] == Array(behindBridge[..<2]))
+                #expect(arrived["a"] == Array(behindBridge[2...]))
+                #expect(arrived["copies"] == Array(whole[..<2] + behindBridge[2...]))
+            }
+        }
+
+        private static let paddingLength = 18
+
+        private static func padded(fromB: Bool, _ content: FrameStream.Content) -> [UInt8] {
+            var bytes = [UInt8](repeating: 0, count: 100)
+            let (a, b) = (TappedPair.macOfA, TappedPair.macOfB)
+            let stream = try? FrameStream(
+                id: fromB ? 2 : 1, from: fromB ? b : a, to: fromB ? a : b, content: content, lengths: [100])
+            bytes.withUnsafeMutableBytes { _ = stream?.write(0, time: 1, to: $0) }
+            return bytes + [UInt8](repeating: 0xEE, count: paddingLength)
         }
 
         /// One destination: the header goes into the received chunk's own headroom. Two: a copy each.

@@ -9,13 +9,7 @@ extension Promises {
     struct PromiseLeastPrivilege {
         /// The main thread of an asynchronous program is on its way out early, and a change of user passes it by.
         @Test func noThreadOfTheControlProcessKeepsARight() throws {
-            try TappedPair.with { lab in
-                let directory = try TemporaryDirectory()
-                defer { directory.delete() }
-                let serve = try ServeProcess(
-                    in: lab.host, stateDirectory: "\(directory.path)/state",
-                    ["--host", "lab", "--tunnel-address", TappedPair.hostAddress])
-                defer { serve.process.terminate() }
+            try Served.with { _, serve, _ in
                 let tasks = "/proc/\(serve.process.pid)/task"
                 let threads = try FileManager.default.contentsOfDirectory(atPath: tasks)
                 #expect(threads.count > 1)

@@ -9,8 +9,16 @@ import Testing
 extension Promises {
     @Suite struct PromiseTwoHosts {
         /// A is the lab's host; B is its monitor, with a port of its own behind which `collector` sits.
-        @Test(arguments: ["vxlan", "erspan2"]) func copiesReachThePortOfAnotherHost(encapsulation: String) throws {
+        @Test(arguments: [
+            ("vxlan", false), ("erspan2", false), ("gre", false), ("vxlan", true), ("erspan3", true), ("geneve", true),
+        ])
+        func copiesReachThePortOfAnotherHost(encapsulation: String, v6: Bool) throws {
             try TappedPair.with { lab in
+                if v6 { try PromiseOuterIPv6.enable(lab) }
+                let addresses =
+                    v6
+                    ? (PromiseOuterIPv6.hostAddress, PromiseOuterIPv6.monitorAddress)
+                    : (TappedPair.hostAddress, TappedPair.monitorAddress)
                 let directory = try TemporaryDirectory()
                 defer { directory.delete() }
                 let (a, b) = (lab.host, lab.monitor)
@@ -25,11 +33,9 @@ extension Promises {
 
                 let serve = try ServeProcess(
                     in: a, stateDirectory: "\(directory.path)/state",
-                    ["--host", "a", "--tunnel-address", TappedPair.hostAddress])
+                    ["--host", "a", "--tunnel-address", addresses.0])
                 defer { serve.process.terminate() }
-                try serve.command([
-                    "host", "create", "b", "--address", TappedPair.monitorAddress, "--heliostat",
-                ])
+                try serve.command(["host", "create", "b", "--address", addresses.1, "--heliostat"])
                 try serve.command(["port", "create", "web", "--interface", TappedPair.tappedPort])
                 try serve.command(["port", "create", "far", "--host", "b", "--interface", "port-far"])
                 try serve.command([
@@ -47,13 +53,23 @@ extension Promises {
                 let status = try delivering.request(#"{"method":"status"}"#)
                 #expect(isReady, "\(program)\n\(status)")
 
+                // A's neighbour is asked for only when copies wait for it, or by the look after.
+                let socket = "\(directory.path)/state/dataplane/dataplane.sock"
+                let isOpen = poll(seconds: 10, every: 0.05) {
+                    let line = try? ask(#"{"method":"status"}"#, at: socket, seconds: 5)
+                    let status = line.flatMap { try? Self.reply($0).status }
+                    return status.map { !$0.destinations.isEmpty && $0.destinations.allSatisfy { $0.state == .ready } }
+                        ?? false
+                }
+                #expect(isOpen)
+
                 let streams = [
                     try Mirror.stream(1, lengths: [80, 128, 1514]), try Mirror.stream(2, fromB: true, lengths: [80]),
                 ]
                 let copies = try FrameReceiver(in: far, interface: "eth0", streams: streams)
                 let senders = [
-                    try FrameSender(streams[0], in: lab.a, interface: "eth0", rate: 5_000, count: 10_000),
-                    try FrameSender(streams[1], in: lab.b, interface: "eth0", rate: 5_000, count: 10_000),
+                    try FrameSender(streams[0], in: lab.a, interface: "eth0", rate: 10_000, count: 10_000),
+                    try FrameSender(streams[1], in: lab.b, interface: "eth0", rate: 10_000, count: 10_000),
                 ]
                 let sent = try senders.map { try $0.wait() }
                 let report = copies.settle()
@@ -62,12 +78,14 @@ extension Promises {
                 }
 
                 // Handed over by A = delivered by B: whatever else went through the port (ARP) is in both.
-                let handed = try Self.handed("\(directory.path)/state/dataplane/dataplane.sock", encapsulation)
+                let handed = try Self.handed(socket, encapsulation)
                 let arrived = try Self.delivery(delivering).statistics
                 #expect(arrived.frames == handed && handed >= 20_000, "handed \(handed), delivered \(arrived)")
                 #expect(arrived.drops.values.allSatisfy { $0 == 0 }, "\(arrived)")
-                if encapsulation == "erspan2" { #expect(arrived.gaps == 0, "\(arrived)") }
-                print("two hosts, \(encapsulation): handed over by A \(handed), delivered by B \(arrived.frames)")
+                if encapsulation.hasPrefix("erspan") { #expect(arrived.gaps == 0, "\(arrived)") }
+                print(
+                    "two hosts, \(encapsulation), IPv\(v6 ? 6 : 4): handed over by A \(handed), delivered by B \(arrived.frames)"
+                )
                 try copies.stop()
             }
         }

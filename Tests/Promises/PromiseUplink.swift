@@ -54,6 +54,55 @@ extension Promises {
             }
         }
 
+        /// 500 copies/s of 10,000 originals/s, then all of them, while the port stays tapped.
+        @Test func cappedUplink() throws {
+            var program = Mirror.program()
+            program.uplinks = [.init(interface: TappedPair.uplink, limit: .init(framesPerSecond: 500))]
+            try Mirror.with(program) { mirror in
+                let status = try #require(try mirror.status().uplinks.first)
+                #expect(status.interface == TappedPair.uplink && status.kinds == [.afXDP])
+                #expect(status.zeroCopy == false && !status.dedicated && status.reason == nil)
+                let sent = try originals(mirror, 1)
+                let capped = try #require(try mirror.ledger(offered: [Mirror.monitor: sent.frames]).destinations.first)
+                let seconds = Double(sent.frames) / sent.rate
+                #expect(Double(capped.frames) < 500 * (seconds + 0.2) + 50 && capped.frames > 200, "\(capped)")
+                #expect(capped.frames + (capped.drops[DropReason.uplinkLimited.name] ?? 0) == sent.frames, "\(capped)")
+                program.uplinks = []
+                program.generation = 2
+                try mirror.apply(program)
+                let more = try originals(mirror, 2)
+                let all = try #require(
+                    try mirror.ledger(offered: [Mirror.monitor: sent.frames + more.frames]).destinations.first)
+                #expect(all.frames == capped.frames + more.frames)
+            }
+        }
+
+        /// What cannot be had is an error that says so; copies are counted, and it is mended by the next program.
+        @Test func kindThatIsNotServed() throws {
+            var program = Mirror.program()
+            try Mirror.with(program) { mirror in
+                program.uplinks = [.init(interface: TappedPair.uplink, kind: .udp)]
+                program.generation = 2
+                try mirror.apply(program)
+                let reason = "uplink \(TappedPair.uplink): kind udp is not served by this version; use auto or af_xdp"
+                let refused = try poll(seconds: 5, every: 0.02) {
+                    let destination = try mirror.status().destinations.first
+                    return destination?.state == .error && destination?.reason == reason
+                }
+                #expect(refused, "\(mirror.destinationsInWords)")
+                let sent = try originals(mirror, 1)
+                let ledger = try #require(try mirror.ledger(offered: [Mirror.monitor: sent.frames]).destinations.first)
+                #expect(ledger.drops[DropReason.uplinkDown.name] == sent.frames, "\(ledger.drops)")
+                program.uplinks = [.init(interface: TappedPair.uplink, dedicated: true)]
+                program.generation = 3
+                try mirror.apply(program)
+                try mirror.waitUntilReady(seconds: 5)
+                #expect(try mirror.status().uplinks.first?.dedicated == true)
+                let copied = try originals(mirror, 2)
+                try mirror.ledger(offered: [Mirror.monitor: sent.frames + copied.frames])
+            }
+        }
+
         @Test func downedUplink() throws {
             try Mirror.with(Mirror.program()) { mirror in
                 let baseline = try untapped(mirror)

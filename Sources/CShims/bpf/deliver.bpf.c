@@ -15,8 +15,11 @@
 /* linux/bpf.h since 6.3: what the payload is, which also allows it to be shorter. */
 enum { DECAP_IPV4 = 1 << 7, DECAP_IPV6 = 1 << 8, FIXED_GSO = 1 << 0 };
 
-/* BPF_ADJ_ROOM_MAC leaves at least an IPv6 header behind the MAC header. */
+/* BPF_ADJ_ROOM_MAC leaves at least an IP header behind the MAC header: IPv6's is the longer one. */
 enum { SHORTEST_PAYLOAD = 40 };
+
+/* Tags that are taken off an inner frame and put back: more stay in it. */
+enum { INNER_TAGS = 2 };
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -50,7 +53,7 @@ struct {
 struct packet {
     __u32 transport, inner, end;
     __u32 number; /* its sequence number, host order */
-    int is_numbered;
+    int is_numbered, is_gre;
 };
 
 /* Takes in number `number` of one pair of addresses. Packets of one pair have no ports to be told apart by, so a device
@@ -196,39 +199,104 @@ static __always_inline int open_gre(struct __sk_buff *skb, struct packet *packet
     return 1;
 }
 
-/* Cuts the outer headers off. The MAC header stays in front and gets the inner one's bytes. */
+/* A frame's address pair, its tags (IEEE 802.1Q) and the type behind them. */
+struct inner_header {
+    __u8 addresses[2 * ETH_ALEN];
+    __be16 type;
+};
+
+struct tag {
+    __be16 protocol, control;
+};
+
+static __always_inline int is_tag(__be16 protocol)
+{
+    return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
+
+/* Up to two tags of the inner frame into `tags`, what is left of its header into `header`.
+   Returns their number, or -1. */
+static __always_inline int read_inner(struct __sk_buff *skb, const struct packet *packet, struct inner_header *header,
+                                      struct tag *tags)
+{
+    struct {
+        __be16 control, type;
+    } next;
+    __u32 at = packet->inner + ETH_HLEN;
+    int count = 0;
+
+    if (bpf_skb_load_bytes(skb, packet->inner, header, sizeof *header))
+        return -1;
+#pragma unroll
+    for (int depth = 0; depth < INNER_TAGS; depth++) {
+        if (!is_tag(header->type) || at + sizeof next > packet->end || bpf_skb_load_bytes(skb, at, &next, sizeof next))
+            break;
+        tags[depth].protocol = header->type;
+        tags[depth].control = next.control;
+        header->type = next.type;
+        at += sizeof next;
+        count++;
+    }
+    return count;
+}
+
+/* A super-frame of UDP out of VXLAN or Geneve: no helper takes the tunnel's mark (SKB_GSO_UDP_TUNNEL) away from it, and by
+   that the kernel would take the inner UDP header for the outer one when it segments: lost without a word. */
+static __always_inline int is_beyond_segmenting(struct __sk_buff *skb, const struct packet *packet, __u32 payload,
+                                                __be16 type)
+{
+    __u32 at = payload + (type == bpf_htons(ETH_P_IP) ? 9 : 6);
+    __u8 protocol;
+
+    if (!skb->gso_size || packet->is_gre || (type != bpf_htons(ETH_P_IP) && type != bpf_htons(ETH_P_IPV6)))
+        return 0;
+    return at < packet->end && !bpf_skb_load_bytes(skb, at, &protocol, sizeof protocol) && protocol == IPPROTO_UDP;
+}
+
+/* Cuts the outer headers off. The MAC header stays in front and gets the inner one's bytes. Tags of the inner frame are
+   cut off too and given to the kernel as tags: what it knows of a packet's protocol (skb->protocol) is then that of what
+   follows them, without which no super-frame can be segmented. */
 static __always_inline int unwrap(struct __sk_buff *skb, const struct packet *packet)
 {
-    __u32 length = packet->end - packet->inner, flags = FIXED_GSO;
-    __u8 mac[ETH_HLEN];
-    __be16 protocol;
+    __u32 cut = packet->inner, length, flags = FIXED_GSO;
+    struct tag tags[INNER_TAGS] = {};
+    struct inner_header header;
+    int count = read_inner(skb, packet, &header, tags), is_longer;
 
-    if (bpf_skb_load_bytes(skb, packet->inner, mac, sizeof mac))
+    if (count < 0)
+        return -1;
+    cut += count * sizeof(struct tag);
+    length = packet->end - cut;
+    if (is_beyond_segmenting(skb, packet, cut + ETH_HLEN, header.type))
         return -1;
     /* Ethernet's padding of a short packet is nothing of the inner frame. */
     if (packet->end < skb->len && bpf_skb_change_tail(skb, packet->end, 0))
         return -1;
-    if (length < ETH_HLEN + SHORTEST_PAYLOAD && bpf_skb_change_tail(skb, skb->len + SHORTEST_PAYLOAD, 0))
-        return -1;
-    __builtin_memcpy(&protocol, mac + 12, sizeof protocol);
-    if (protocol == bpf_htons(ETH_P_IP))
+    /* Refused where the checksum is left to the device (skb->encapsulation): that is IP, and long enough as it is. */
+    is_longer = length < ETH_HLEN + SHORTEST_PAYLOAD && !bpf_skb_change_tail(skb, skb->len + SHORTEST_PAYLOAD, 0);
+    if (header.type == bpf_htons(ETH_P_IP))
         flags |= DECAP_IPV4;
-    else if (protocol == bpf_htons(ETH_P_IPV6))
+    else if (header.type == bpf_htons(ETH_P_IPV6))
         flags |= DECAP_IPV6;
-    if (bpf_skb_adjust_room(skb, -(__s32)packet->inner, BPF_ADJ_ROOM_MAC, flags) &&
-        bpf_skb_adjust_room(skb, -(__s32)packet->inner, BPF_ADJ_ROOM_MAC, FIXED_GSO))
+    if (bpf_skb_adjust_room(skb, -(__s32)cut, BPF_ADJ_ROOM_MAC, flags) &&
+        bpf_skb_adjust_room(skb, -(__s32)cut, BPF_ADJ_ROOM_MAC, FIXED_GSO))
         return -1;
-    if (length < ETH_HLEN + SHORTEST_PAYLOAD && bpf_skb_change_tail(skb, length, 0))
+    if (is_longer && bpf_skb_change_tail(skb, length, 0))
         return -1;
-    return bpf_skb_store_bytes(skb, 0, mac, sizeof mac, 0);
+    if (bpf_skb_store_bytes(skb, 0, &header, sizeof header, 0))
+        return -1;
+    /* The outermost comes last. */
+    if (count > 1 && bpf_skb_vlan_push(skb, tags[1].protocol, bpf_ntohs(tags[1].control)))
+        return -1;
+    return count > 0 && bpf_skb_vlan_push(skb, tags[0].protocol, bpf_ntohs(tags[0].control));
 }
 
+/* A tag that is still in the frame, behind one that the kernel has. */
 static __always_inline int is_tagged(struct __sk_buff *skb)
 {
     __be16 protocol;
 
-    return !bpf_skb_load_bytes(skb, 12, &protocol, sizeof protocol) &&
-           (protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD));
+    return !bpf_skb_load_bytes(skb, 12, &protocol, sizeof protocol) && is_tag(protocol);
 }
 
 static __always_inline int drop(struct hs_delivery_counters *counters, __u32 reason)
@@ -270,6 +338,7 @@ int deliver(struct __sk_buff *skb)
     if (end < 0)
         return drop(counts, HS_DELIVERY_FRAGMENT);
     packet.end = end;
+    packet.is_gre = key.gre_protocol != 0;
     if (!end || !(key.gre_protocol ? open_gre(skb, &packet, delivery->encapsulation)
                                    : open_udp(skb, &packet, delivery->encapsulation)))
         return drop(counts, HS_DELIVERY_MALFORMED);

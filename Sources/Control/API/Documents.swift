@@ -67,6 +67,12 @@ enum Documents {
             "Adds created_at and updated_at fields to all Neutron resources that have Neutron standard attributes.",
             "2016-09-12T10:00:00-00:00"),
         document(
+            "quotas", "Quota management support", "Expose functions for quotas management per project",
+            "2012-07-29T10:00:00-00:00"),
+        document(
+            "quota_details", "Quota details management support",
+            "Expose functions for quotas usage statistics per project", "2017-02-10T10:00:00-00:00"),
+        document(
             "heliostat-filter", "Heliostat: which frames are copied, and how much of them",
             "Attributes filter, snaplen, sampling and rate_limit of tap flows and tap mirrors.",
             "2026-11-26T00:00:00-00:00"),

@@ -25,26 +25,27 @@ struct IdentityService: Sendable {
         case (.version, .get): return .ok(["version": IdentityDocuments.version(url)])
         case (.tokens, .post): return try await issue(body, id: id)
         case (.tokens, .get), (.tokens, .head):
-            let (subject, _) = try subject(request)
+            let (subject, _) = try await subject(request)
             return .ok(IdentityDocuments.token(subject, url: url))
         case (.tokens, .delete):
-            let (subject, text) = try subject(request)
-            issuer.revoke(text)
+            let (subject, text) = try await subject(request)
+            try await issuer.revoke(text)
             audit.login("revoked a token of", subject.user.name, peer, id)
             return .noContent
         case (.catalog, .get):
-            let caller = try caller(request)
+            let caller = try await caller(request)
             guard caller.project != nil else { throw Self.notFound }
             return .ok(["catalog": IdentityDocuments.catalog(url)])
         case (.ownProjects, .get):
             return .ok(
-                IdentityDocuments.projects(try caller(request).projects, url: url, path: "/identity/v3/auth/projects"))
+                IdentityDocuments.projects(
+                    try await caller(request).projects, url: url, path: "/identity/v3/auth/projects"))
         case (.projects, .get):
             let names = query.values("name")
-            let found = try visible(to: try caller(request)).filter { names.isEmpty || names.contains($0.name) }
+            let found = try visible(to: try await caller(request)).filter { names.isEmpty || names.contains($0.name) }
             return .ok(IdentityDocuments.projects(found, url: url, path: "/identity/v3/projects"))
         case (.project(let reference), .get):
-            guard let found = try visible(to: try caller(request)).first(where: { $0.id == reference }) else {
+            guard let found = try visible(to: try await caller(request)).first(where: { $0.id == reference }) else {
                 throw Fault(404, "Not Found", "Could not find project: \(reference).")
             }
             return .ok(["project": IdentityDocuments.project(found, url: url)])
@@ -78,18 +79,18 @@ struct IdentityService: Sendable {
         }
     }
 
-    private func caller(_ request: Request) throws(Fault) -> TokenIssuer.Identity {
+    private func caller(_ request: Request) async throws(Fault) -> TokenIssuer.Identity {
         guard let token = request.headers[.authToken] else { throw .unauthorized }
-        return try issuer.identity(token)
+        return try await issuer.identity(token)
     }
 
     /// The token that is asked about: one's own, or anybody's for an administrator.
-    private func subject(_ request: Request) throws(Fault) -> (identity: TokenIssuer.Identity, text: String) {
-        let caller = try caller(request)
+    private func subject(_ request: Request) async throws(Fault) -> (identity: TokenIssuer.Identity, text: String) {
+        let caller = try await caller(request)
         guard let text = request.headers[.subjectToken] else {
             throw Fault(400, "Bad Request", "X-Subject-Token is required.")
         }
-        guard let subject = try? issuer.identity(text),
+        guard let subject = try? await issuer.identity(text),
             subject.user.id == caller.user.id || caller.roles.contains(.admin)
         else { throw Self.notFound }
         return (subject, text)

@@ -11,8 +11,11 @@ struct View<Object: Resource> {
     /// Counters, of kinds that have them.
     var statistics: ObjectStatistics?
 
-    func shows(_ attribute: String, of object: Object) -> Bool {
-        Policy.shows(attribute, of: Object.kind, to: caller, project: object.projectID)
+    /// An attribute of an object as the caller reads it; nil for one that is not theirs to see.
+    private func shown(_ attribute: String, _ value: JSON?, of object: Object) -> JSON? {
+        guard Policy.shows(attribute, of: Object.kind, to: caller, project: object.projectID) else { return nil }
+        guard attribute == "status_reason", let reason = Reason(value) else { return value }
+        return .string(caller.isAdministrator ? reason.full : reason.forMembers)
     }
 
     /// The object's attributes, or those of them that `fields` names.
@@ -20,7 +23,7 @@ struct View<Object: Resource> {
         var result = JSON.Object()
         let asked = Set(fields.map { $0 == "project_id" ? "tenant_id" : $0 })
         for member in object.values.members where asked.isEmpty || asked.contains(member.name) {
-            if shows(member.name, of: object) { result.append(member.name, member.value) }
+            if let value = shown(member.name, member.value, of: object) { result.append(member.name, value) }
         }
         if let statistics, asked.isEmpty || asked.contains("statistics") {
             result.append("statistics", statistics.document(of: object.id))
@@ -34,19 +37,24 @@ struct View<Object: Resource> {
     func matches(_ object: Object, _ query: Query) -> Bool {
         let values = object.values
         return Dictionary(grouping: query.parameters, by: \.name).allSatisfy { name, parameters in
-            guard let attribute = Object.table[name]?.name, shows(attribute, of: object),
-                let value = values[attribute]
+            guard let attribute = Object.table[name]?.name,
+                let value = shown(attribute, values[attribute], of: object)
             else { return true }
             return parameters.contains { value.isNamed($0.value) }
         }
     }
 
+    /// By the keys that the query names. What is not the caller's to see is the same for all objects.
     func sorted(_ objects: [Object], _ query: Query) throws(Fault) -> [Object] {
         let keys = try query.sorting { Object.table[$0] != nil }
         if keys.isEmpty { return objects }
         let rows = objects.map { object in
             let values = object.values
-            return (object, keys.map { values[Object.table[$0.key]!.name]?.pythonText ?? "" })
+            let texts = keys.map { key in
+                let attribute = Object.table[key.key]!.name
+                return shown(attribute, values[attribute], of: object)?.pythonText ?? ""
+            }
+            return (object, texts)
         }
         return rows.sorted { one, other in
             for (index, key) in keys.enumerated() where one.1[index] != other.1[index] {

@@ -40,7 +40,7 @@ extension Port: Operable {
         }
         for service in services { service.remove(&transaction) }
         for mirror in try await transaction.list(TapMirror.self) where mirror.portID == id {
-            mirror.remove(&transaction)
+            try await mirror.remove(&transaction)
         }
         transaction.delete(key)
     }

@@ -59,5 +59,6 @@ struct Reply {
 
 extension HTTPField.Name {
     static let requestID = HTTPField.Name("x-openstack-request-id")!
+    static let furtherHost = HTTPField.Name("Host")!
     static let authToken = HTTPField.Name("X-Auth-Token")!
 }

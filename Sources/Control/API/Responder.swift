@@ -87,6 +87,10 @@ package struct Responder: HTTPResponder {
     }
 
     private func answer(_ request: Request, from peer: Peer, url: String, id: String) async throws -> Reply {
+        // The first one is `authority` (RFC 9112, section 3.2: a request has one Host field).
+        if request.headers[.furtherHost] != nil {
+            throw Fault.badRequest("the request has more than one Host field; send one.")
+        }
         if let hostNames, !hostNames.accepts(request.head.authority) {
             throw Fault.badRequest(
                 "'\(request.head.authority ?? "")' is not a name of this server; use one that it listens on.")

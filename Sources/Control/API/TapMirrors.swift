@@ -15,12 +15,8 @@ extension TapMirror: Operable {
         values["id"] = .string(id)
         values["status"] = .string(Status.down.rawValue)
         let mirror = try TapMirror(values)
-        var claimed: Set<Key> = []
-        for (_, asked, tunnelID) in mirror.tunnelIDs {
-            let key = tunnelKey(project, tunnelID, asked)
-            if claimed.insert(key).inserted, try await !transaction.claim(key, owner: id) {
-                throw Fault.tunnelConflict(asked)
-            }
+        for (key, asked) in mirror.tunnelIDKeys where try await !transaction.claim(key, owner: id) {
+            throw Fault.tunnelConflict(asked)
         }
         return mirror
     }
@@ -34,17 +30,18 @@ extension TapMirror: Operable {
         }
     }
 
-    /// As upstream's, it goes at once; the dataplane is told until it has let go.
-    func delete(_ operations: Operations, _ transaction: inout Transaction) async throws { remove(&transaction) }
-
-    /// Removes the row and gives the tunnel ids back.
-    func remove(_ transaction: inout Transaction) {
-        transaction.delete(key)
-        for (_, asked, tunnelID) in tunnelIDs { transaction.delete(Self.tunnelKey(projectID, tunnelID, asked)) }
+    /// As upstream's, it goes at once.
+    func delete(_ operations: Operations, _ transaction: inout Transaction) async throws {
+        try await remove(&transaction)
     }
 
-    /// The unique key of a tunnel id within a project: `"101"` and `101` are one tunnel.
-    private static func tunnelKey(_ project: String, _ id: Int64?, _ asked: String) -> Key {
-        Key("mirror_tunnel_id", "\(project)/\(id.map(String.init) ?? asked)")
+    /// Removes the row. Its tunnel ids are owed until the dataplane has let go; where no dataplane was ever given a
+    /// program, none can hold them, and they are free at once.
+    func remove(_ transaction: inout Transaction) async throws {
+        let isOwed = try await transaction.hasRows(of: StoredProgram.kind)
+        transaction.delete(key)
+        for (key, _) in tunnelIDKeys {
+            if isOwed { transaction.owe(key, of: self) } else { transaction.delete(key) }
+        }
     }
 }

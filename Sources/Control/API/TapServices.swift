@@ -54,7 +54,7 @@ extension TapService: Operable {
             let candidate = Int64.random(in: pool)
             if try await transaction.claim(tunnelIDKey(candidate), owner: owner) { return candidate }
         }
-        let taken = Set(try await store.list([tunnelIDKey(0).kind]).rows.map(\.key.id))
+        let taken = Set(try await store.list([tunnelIDKind]).rows.map(\.key.id))
         for candidate in pool where !taken.contains(String(candidate)) {
             if try await transaction.claim(tunnelIDKey(candidate), owner: owner) { return candidate }
         }
@@ -83,7 +83,7 @@ extension TapService: Operable {
     /// owed, and free when the reconciler has the dataplane's word that it has let go.
     func remove(_ transaction: inout Transaction) {
         transaction.delete(key)
-        transaction.put(OwedTunnelID.key(tunnelID), .object(["service": .string(id)]))
+        transaction.owe(tunnelIDKey, of: self)
     }
 }
 

@@ -44,6 +44,13 @@ public struct ServeCommand: AsyncParsableCommand, StagedCommand {
     var denyRemotes: [String] = []
 
     @Option(
+        name: .customLong("uplink"),
+        help: ArgumentHelp(
+            "What holds for copies through an interface: eth1,dedicated,frames=500000,bits=1000000000.",
+            valueName: "interface[,rule…]"))
+    var uplinks: [String] = []
+
+    @Option(
         help: ArgumentHelp(
             "JSON file with the same settings: \(ServeConfiguration.keys.joined(separator: ", ")).", valueName: "file"))
     var config: String?
@@ -93,6 +100,7 @@ public struct ServeCommand: AsyncParsableCommand, StagedCommand {
         settings.names += names
         operation.apply(to: &settings)
         identity.apply(to: &settings.identity)
+        if !uplinks.isEmpty { settings.uplinkTexts = uplinks }
         if !tunnelAddresses.isEmpty { settings.tunnelAddresses = tunnelAddresses }
         if !allowRemotes.isEmpty { settings.allowRemotes = allowRemotes }
         if !denyRemotes.isEmpty { settings.denyRemotes = denyRemotes }

@@ -3,6 +3,7 @@
 
 package import ControlModel
 import Foundation
+package import MirrorProgram
 
 /// Why `heliostat serve` will not start: one line that names what is wrong.
 package struct ServeError: Error, Hashable, CustomStringConvertible {
@@ -13,7 +14,7 @@ package struct ServeError: Error, Hashable, CustomStringConvertible {
 /// The settings of one control process.
 package struct ServeConfiguration: Hashable, Sendable {
     package static let keys =
-        ["state_dir", "listen", "names", "host", "tunnel_addresses", "dataplane", "user"] + remoteKeys
+        ["state_dir", "listen", "names", "host", "tunnel_addresses", "uplinks", "dataplane", "user"] + remoteKeys
         + operationKeys + ServeIdentitySettings.keys
 
     private static let remoteKeys = ["allow_remotes", "deny_remotes"]
@@ -38,6 +39,11 @@ package struct ServeConfiguration: Hashable, Sendable {
     package var remotes: RemoteRules {
         RemoteRules(
             allow: allowRemotes.compactMap { AddressPrefix($0) }, deny: denyRemotes.compactMap { AddressPrefix($0) })
+    }
+    /// Rules for interfaces that copies leave through, and the same once they are valid.
+    package var uplinkTexts: [String] = []
+    package var uplinks: [MirrorProgram.UplinkRule] {
+        uplinkTexts.compactMap { try? MirrorProgram.UplinkRule(text: $0) }
     }
     /// Path of the dataplane's executable; nil: beside this one, or in PATH.
     package var dataplane: String?
@@ -95,6 +101,7 @@ package struct ServeConfiguration: Hashable, Sendable {
         try list("tunnel_addresses") { tunnelAddresses = $0 }
         try list("allow_remotes") { allowRemotes = $0 }
         try list("deny_remotes") { denyRemotes = $0 }
+        try list("uplinks") { uplinkTexts = $0 }
         try text("dataplane") { setDataplane($0) }
         try text("user") { user = $0 }
         if let value = object["api_only"] {
@@ -132,6 +139,7 @@ package struct ServeConfiguration: Hashable, Sendable {
             throw ServeError(
                 "'\(text)' is not a prefix of addresses such as 192.0.2.0/24: --allow-remote, --deny-remote")
         }
+        try validateUplinks()
         do throws(Validator.Refusal) {
             _ = try Validator.tunnelAddresses.check(.array(tunnelAddresses.map(JSON.string)))
         } catch { throw ServeError("--tunnel-address: \(error.reason)") }

@@ -3,6 +3,7 @@
 
 import ControlAPI
 import ControlIdentity
+import ControlStore
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -24,7 +25,8 @@ struct ServeIdentity: Sendable {
     /// - Parameter token: the administrator's, of the state directory.
     /// - Throws: `IdentityError` naming the file and what is wrong with it.
     init(
-        _ settings: ServeIdentitySettings, directory: String, token: AdministratorToken, logger: Logger
+        _ settings: ServeIdentitySettings, directory: String, token: AdministratorToken, store: any Store,
+        logger: Logger
     ) throws(IdentityError) {
         self.logger = logger
         policy = try settings["policy"].map { (path) throws(IdentityError) in try Policy(file: path) } ?? .standard
@@ -47,7 +49,8 @@ struct ServeIdentity: Sendable {
             authenticator = .tokens(
                 .init(
                     administrator: token, policy: policy, accounts: accounts,
-                    issuer: keystone == nil ? TokenIssuer(accounts: accounts) : nil, keystone: keystone))
+                    issuer: keystone == nil ? TokenIssuer(accounts: accounts, tokens: StoredTokens(store)) : nil,
+                    keystone: keystone))
         }
         if let file = settings["tls_certificate"], let key = settings["tls_key"] {
             certificate = try TLSCertificate(certificate: file, key: key)

@@ -182,7 +182,8 @@ package struct ServeProcess: Sendable {
         let group = user?.group ?? ServeUser.group("heliostat")
         // The token is made at the first start even where nothing asks for it yet: the next one may listen.
         let token = try AdministratorToken(file: directory.token)
-        let identity = try ServeIdentity(settings.identity, directory: directory.path, token: token, logger: logger)
+        let identity = try ServeIdentity(
+            settings.identity, directory: directory.path, token: token, store: operations.store, logger: logger)
         var services: [any Service] = [ServeReload(identity: identity)]
         if !settings.isAPIOnly {
             services.append(try unix(group, identity, operations, telemetry, ready))
@@ -191,7 +192,7 @@ package struct ServeProcess: Sendable {
                     reconciler: Reconciler(
                         store: operations.store, host: settings.host,
                         dataplane: DataplaneClient(path: directory.dataplaneSocket), telemetry: telemetry,
-                        logger: logger, remotes: settings.remotes)))
+                        logger: logger, remotes: settings.remotes, uplinks: settings.uplinks)))
         }
         if let listen = settings.listen {
             services.append(try tcp(listen, identity, operations, telemetry, ready))

@@ -63,7 +63,7 @@ extension Authenticator.Tokens {
         if let caller = try staticToken(token) { return caller }
         if let keystone { return try await keystone.caller(token) }
         guard let issuer else { throw .unauthorized }
-        let identity = try issuer.identity(token)
+        let identity = try await issuer.identity(token)
         guard let project = identity.project else { throw .unauthorized }
         return Caller(
             userID: identity.user.id, userName: identity.user.name, projectID: project.id, roles: identity.roles)

@@ -1,8 +1,8 @@
-// Tokens that the built-in endpoint has given out: hashes in memory, for an hour each. A restart forgets them, and
-// clients log in again. Before: TokenIssuer. After: Authenticator.
+// Tokens that the built-in endpoint has given out, for an hour each. Before: TokenIssuer. After: API/StoredTokens.swift,
+// which keeps them.
 
+package import ControlModel
 import Foundation
-import Synchronization
 
 /// What a token stands for.
 package struct IssuedToken: Hashable, Sendable {
@@ -14,38 +14,30 @@ package struct IssuedToken: Hashable, Sendable {
     /// Seconds since 1970.
     package var issuedAt: Double
     package var expiresAt: Double
+
+    package init(
+        userID: String, projectID: String?, methods: [String], auditIDs: [String], issuedAt: Double, expiresAt: Double
+    ) {
+        self.userID = userID
+        self.projectID = projectID
+        self.methods = methods
+        self.auditIDs = auditIDs
+        self.issuedAt = issuedAt
+        self.expiresAt = expiresAt
+    }
 }
 
-/// All tokens that are in use.
-final class IssuedTokens: Sendable {
-    /// More of one user's push out their oldest.
-    static let mostOfAUser = 256
-    private let kept = Mutex<[TokenHash: IssuedToken]>([:])
+/// Where the tokens that are in use are kept, for every process that serves: by their hashes.
+package protocol IssuedTokens: Sendable {
+    /// Keeps a token; of more than `mostOfAUser`, the user's oldest goes.
+    func add(_ token: IssuedToken, _ hash: TokenHash) async throws(Fault)
+    func find(_ hash: TokenHash) async throws(Fault) -> IssuedToken?
+    func revoke(_ hash: TokenHash) async throws(Fault)
+}
 
-    func add(_ token: IssuedToken, now: Double) -> SecretToken {
-        let secret = SecretToken()
-        kept.withLock { kept in
-            let own = kept.filter { $0.value.userID == token.userID }
-            for (hash, other) in own where other.expiresAt <= now { kept[hash] = nil }
-            if own.count >= Self.mostOfAUser {
-                let oldest = own.min { $0.value.issuedAt < $1.value.issuedAt }
-                if let oldest { kept[oldest.key] = nil }
-            }
-            kept[secret.hash] = token
-        }
-        return secret
-    }
-
-    func find(_ hash: TokenHash, now: Double) -> IssuedToken? {
-        kept.withLock { kept in
-            guard let token = kept[hash] else { return nil }
-            if token.expiresAt > now { return token }
-            kept[hash] = nil
-            return nil
-        }
-    }
-
-    func revoke(_ hash: TokenHash) { kept.withLock { $0[hash] = nil } }
+extension IssuedTokens {
+    /// Most tokens of one user at a time.
+    package static var mostOfAUser: Int { 256 }
 }
 
 /// Times as Keystone writes them: `2026-11-26T02:00:00.000000Z`.

@@ -1,5 +1,5 @@
 // Random tokens and what is kept of them: a hash, so that neither memory nor a file gives a usable token away.
-// Before: a token is wanted, or shown. After: Accounts, IssuedTokens.
+// Before: a token is wanted, or shown. After: Accounts, TokenIssuer.
 
 import Crypto
 import Foundation

@@ -12,11 +12,14 @@ package final class TokenIssuer: Sendable {
     private static let longestPassword = 4096
 
     private let accounts: AccountsFile
-    private let issued = IssuedTokens()
+    private let issued: any IssuedTokens
     private let passwords = PasswordCheck()
     private let attempts = AttemptBackOff()
 
-    package init(accounts: AccountsFile) { self.accounts = accounts }
+    package init(accounts: AccountsFile, tokens: any IssuedTokens) {
+        self.accounts = accounts
+        issued = tokens
+    }
 
     /// What a token stands for now, with the accounts as they are now.
     package struct Identity: Hashable, Sendable {
@@ -47,7 +50,7 @@ package final class TokenIssuer: Sendable {
                 userID: user.id, projectID: nil, methods: ["password"], auditIDs: [Self.auditID()], issuedAt: now,
                 expiresAt: now + Self.lifetime)
         case .token(let text):
-            let old = try identity(text).token
+            let old = try await identity(text).token
             token = old
             token.methods = old.methods.contains("token") ? old.methods : ["token"] + old.methods
             token.auditIDs = [Self.auditID(), old.auditIDs.last ?? ""]
@@ -55,20 +58,21 @@ package final class TokenIssuer: Sendable {
         }
         token.projectID = try project(request.scope, of: token.userID, accounts)?.id
         let identity = try identity(token, accounts)
-        return (issued.add(token, now: now), identity)
+        let secret = SecretToken()
+        try await issued.add(token, secret.hash)
+        return (secret, identity)
     }
 
     /// What a token stands for.
     ///
     /// - Throws: `Fault.unauthorized` for one that is not ours, has expired, was revoked, or whose user has gone.
-    package func identity(_ text: String) throws(Fault) -> Identity {
-        guard let token = issued.find(TokenHash(of: text), now: Date().timeIntervalSince1970) else {
-            throw .unauthorized
-        }
+    package func identity(_ text: String) async throws(Fault) -> Identity {
+        guard let token = try await issued.find(TokenHash(of: text)), token.expiresAt > Date().timeIntervalSince1970
+        else { throw .unauthorized }
         return try identity(token, try current())
     }
 
-    package func revoke(_ text: String) { issued.revoke(TokenHash(of: text)) }
+    package func revoke(_ text: String) async throws(Fault) { try await issued.revoke(TokenHash(of: text)) }
 
     /// All projects: for the administrator's look-ups.
     package func projects() throws(Fault) -> [Accounts.Project] { try current().projects }

@@ -14,7 +14,7 @@ package struct Port: Resource {
     package var macAddress: String
     package var isAdministrativelyUp: Bool
     package var status: Status
-    package var statusReason: String?
+    package var statusReason: Reason?
     /// Name of the host that has the port; empty while unbound.
     package var hostName: String
     package var profile: Profile
@@ -89,7 +89,7 @@ package struct Port: Resource {
         macAddress = try values.text("mac_address")
         isAdministrativelyUp = try values.flag("admin_state_up")
         status = try values.word("status", Status.self)
-        statusReason = values["status_reason"]?.string
+        statusReason = Reason(values["status_reason"])
         hostName = values["binding:host_id"]?.string ?? ""
         profile = try Profile(values["binding:profile"]?.object ?? [:])
         // Rows of earlier versions have no more than what is above.
@@ -108,7 +108,7 @@ package struct Port: Resource {
             "id": .string(id), "name": .string(name), "network_id": .string(networkID),
             "tenant_id": .string(projectID), "mac_address": .string(macAddress),
             "admin_state_up": .bool(isAdministrativelyUp),
-            "status": .string(status.rawValue), "status_reason": .optional(statusReason),
+            "status": .string(status.rawValue), "status_reason": statusReason?.json ?? .null,
             "binding:host_id": .string(hostName), "binding:profile": .object(profile.values),
             "binding:vnic_type": .string(vnicType), "device_id": .string(deviceID),
             "device_owner": .string(deviceOwner), "fixed_ips": [], "security_groups": [],

@@ -64,7 +64,7 @@ extension Validator {
     ) { value throws(Refusal) in
         let text = try string.check(value).string!
         if text.allSatisfy(\.isWhitespace) { throw Refusal("'\(text)' filters nothing; leave filter out, or null") }
-        if text.utf8.count > 4096 { throw Refusal("it has \(text.utf8.count) bytes; 4096 is the limit") }
+        if let excess = MirrorProgram.PacketFilter.excess(text) { throw Refusal("column 1: \(excess)") }
         return value
     }
 

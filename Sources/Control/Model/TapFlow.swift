@@ -15,7 +15,7 @@ package struct TapFlow: Resource {
     /// The port's view: IN is toward its owner.
     package var direction: MirrorProgram.Direction
     package var status: Status
-    package var statusReason: String?
+    package var statusReason: Reason?
     /// As it was sent; whether it can be carried out is DesiredState's to say.
     package var vlanFilter: String?
     package var actions: TapActions
@@ -45,7 +45,7 @@ package struct TapFlow: Resource {
         sourcePortID = try values.text("source_port")
         direction = try values.word("direction", MirrorProgram.Direction.self)
         status = try values.word("status", Status.self)
-        statusReason = values["status_reason"]?.string
+        statusReason = Reason(values["status_reason"])
         vlanFilter = values["vlan_filter"]?.string
         actions = try TapActions(values)
         revisionNumber = values.revisionNumber
@@ -56,7 +56,7 @@ package struct TapFlow: Resource {
             "id": .string(id), "tenant_id": .string(projectID), "tap_service_id": .string(tapServiceID),
             "name": .string(name), "description": .string(description), "source_port": .string(sourcePortID),
             "direction": .string(direction.rawValue), "status": .string(status.rawValue),
-            "status_reason": .optional(statusReason), "vlan_filter": .optional(vlanFilter),
+            "status_reason": statusReason?.json ?? .null, "vlan_filter": .optional(vlanFilter),
         ]
         actions.write(to: &values)
         values.append("revision_number", .integer(revisionNumber))

@@ -17,7 +17,7 @@ package struct TapMirror: Resource {
     package var remoteIP: String
     package var mirrorType: MirrorType
     package var status: Status
-    package var statusReason: String?
+    package var statusReason: Reason?
     package var actions: TapActions
     package var revisionNumber: Int64
 
@@ -65,7 +65,7 @@ package struct TapMirror: Resource {
         remoteIP = try values.text("remote_ip")
         mirrorType = try values.word("mirror_type", MirrorType.self)
         status = try values.word("status", Status.self)
-        statusReason = values["status_reason"]?.string
+        statusReason = Reason(values["status_reason"])
         actions = try TapActions(values)
         revisionNumber = values.revisionNumber
     }
@@ -75,7 +75,7 @@ package struct TapMirror: Resource {
             "id": .string(id), "tenant_id": .string(projectID), "name": .string(name),
             "description": .string(description), "port_id": .string(portID), "directions": .object(directions),
             "remote_ip": .string(remoteIP), "mirror_type": .string(mirrorType.rawValue),
-            "status": .string(status.rawValue), "status_reason": .optional(statusReason),
+            "status": .string(status.rawValue), "status_reason": statusReason?.json ?? .null,
         ]
         actions.write(to: &values)
         values.append("revision_number", .integer(revisionNumber))

@@ -12,7 +12,7 @@ package struct TapService: Resource {
     /// The destination port.
     package var portID: String
     package var status: Status
-    package var statusReason: String?
+    package var statusReason: Reason?
     /// Unique in the deployment: 0 ... `encapsulation.largestTunnelID`.
     package var tunnelID: Int64
     package var encapsulation: MirrorProgram.Encapsulation
@@ -59,7 +59,7 @@ package struct TapService: Resource {
         description = try values.text("description")
         portID = try values.text("port_id")
         status = try values.word("status", Status.self)
-        statusReason = values["status_reason"]?.string
+        statusReason = Reason(values["status_reason"])
         tunnelID = try values.integer("tunnel_id")
         encapsulation = try values.word("encapsulation", MirrorProgram.Encapsulation.self)
         destinations = []
@@ -74,7 +74,7 @@ package struct TapService: Resource {
         [
             "id": .string(id), "tenant_id": .string(projectID), "name": .string(name),
             "description": .string(description), "port_id": .string(portID), "status": .string(status.rawValue),
-            "status_reason": .optional(statusReason), "tunnel_id": .integer(tunnelID),
+            "status_reason": statusReason?.json ?? .null, "tunnel_id": .integer(tunnelID),
             "encapsulation": .string(encapsulation.rawValue),
             "destinations": .array(destinations.map { .object($0.values) }), "spread": .bool(isSpread),
             "revision_number": .integer(revisionNumber),

@@ -6,12 +6,14 @@ import MirrorProgram
 
 /// A dataplane's answer by id, beside what it was to run.
 struct Answers {
-    typealias State = (status: Status, reason: String?)
+    typealias State = (status: Status, reason: Reason?)
 
     private let acknowledgement: Acknowledgement
     private(set) var ports: [String: PortStatus] = [:]
     private var destinations: [String: DestinationStatus] = [:]
     private var taps: [String: TapStatus] = [:]
+    /// By id of the tap service.
+    private var deliveries: [String: DeliveryStatus] = [:]
     /// Ids of the objects that the dataplane has destinations of.
     private var owners: Set<Substring> = []
     /// What is desired of each object: ids of its tunnels and interfaces, and of its taps.
@@ -26,6 +28,7 @@ struct Answers {
             ports = Dictionary(status.ports.map { ($0.id, $0) }) { first, _ in first }
             destinations = Dictionary(status.destinations.map { ($0.id, $0) }) { first, _ in first }
             taps = Dictionary(status.taps.map { ($0.id, $0) }) { first, _ in first }
+            deliveries = Dictionary(status.deliveries.map { ($0.id, $0) }) { first, _ in first }
             owners = Set(destinations.keys.map(Self.owner))
         }
         for destination in program.destinations {
@@ -52,8 +55,9 @@ struct Answers {
     private var missing: State? {
         switch acknowledgement {
         case .unknown, .running: nil
-        case .silent(let reason): (.down, "the dataplane does not answer: \(reason)")
-        case .refused(let reason, _): (.error, "the dataplane refused the program: \(reason)")
+        case .silent(let reason): (.down, "the dataplane does not answer\(": \(reason)", members: "")")
+        case .refused(let reason, _):
+            (.error, "the dataplane refused the program\(": \(reason)", members: "; ask the administrator")")
         }
     }
 
@@ -84,20 +88,39 @@ struct Answers {
         let wanted = wantedDestinations[id[...]] ?? []
         let found = wanted.compactMap { destinations[$0] }
         if wanted.isEmpty || found.count < wanted.count { return missing }
-        let reasons = found.compactMap { destination -> String? in
+        var reasons = found.compactMap { destination -> Reason? in
             guard let reason = Self.reason(destination) else { return nil }
             let parts = destination.id.split(separator: "/")
             return found.count > 1 && parts.count > 1 ? "\(parts[1]): \(reason)" : reason
         }
+        if let delivery = deliveries[id], let reason = delivery.reason {
+            let members = delivery.state == .ready ? Self.rivalry : "they cannot be taken in"
+            reasons.append("copies from other hosts: \(reason, members: members)")
+        }
         let status: Status = found.allSatisfy { $0.state == .error } ? .error : .active
-        return (status, reasons.isEmpty ? nil : reasons.joined(separator: "; "))
+        return (status, Reason.joined(reasons))
     }
 
-    private static func reason(_ destination: DestinationStatus) -> String? {
+    /// What a dataplane says names interfaces and addresses of its host; members are told what it means.
+    private static func reason(_ destination: DestinationStatus) -> Reason? {
         switch destination.state {
-        case .ready, .error: destination.reason
-        case .unreachable: destination.reason ?? "cannot be reached now; copies are dropped and counted"
+        case .ready: destination.reason.map { Reason($0, members: rivalry) }
+        case .error: destination.reason.map { Reason($0, members: "its host cannot send copies there") }
+        case .unreachable: Reason(destination.reason ?? unreachable, members: unreachable)
         }
+    }
+
+    private static let unreachable = "cannot be reached now; copies are dropped and counted"
+    private static let rivalry = "another device of the host uses the same tunnel id"
+
+    private static func reason(_ tap: TapStatus) -> Reason? {
+        let members =
+            switch tap.state {
+            case .active: unreachable
+            case .down: "the port's interface is missing, down, or not the port's"
+            case .error: "its host cannot capture the port"
+            }
+        return tap.reason.map { Reason($0, members: members) }
     }
 
     /// The taps of an object taken together: the worst counts.
@@ -106,8 +129,8 @@ struct Answers {
         let found = wanted.compactMap { taps[$0] }
         if wanted.isEmpty || found.count < wanted.count { return missing }
         for (state, status) in [(TapStatus.State.error, Status.error), (.down, .down)] {
-            if let tap = found.first(where: { $0.state == state }) { return (status, tap.reason) }
+            if let tap = found.first(where: { $0.state == state }) { return (status, Self.reason(tap)) }
         }
-        return (.active, found.lazy.compactMap(\.reason).first ?? destinationState(of: owner)?.reason)
+        return (.active, found.lazy.compactMap(Self.reason).first ?? destinationState(of: owner)?.reason)
     }
 }

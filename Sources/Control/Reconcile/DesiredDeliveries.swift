@@ -11,7 +11,7 @@ extension DesiredState {
         guard let host = hosts[sender], !host.tunnelAddresses.isEmpty else {
             return .failure(
                 .error(
-                    "host '\(sender)' has no tunnel address, so host '\(receiver.name)' cannot tell its copies; set its tunnel_addresses"
+                    "\("host '\(sender)' has no tunnel address, so host '\(receiver.name)' cannot tell its copies; set its tunnel_addresses", members: Self.noPath)"
                 ))
         }
         for remote in receiver.tunnelAddresses {
@@ -22,9 +22,12 @@ extension DesiredState {
         return .failure(
             .error(
                 receiver.tunnelAddresses.isEmpty
-                    ? "host '\(receiver.name)' has no tunnel address; set its tunnel_addresses"
-                    : "hosts '\(sender)' and '\(receiver.name)' have no tunnel addresses of one IP version"))
+                    ? "\(receiver.label) has no tunnel address\(Self.setAddresses)"
+                    : "\("hosts '\(sender)' and '\(receiver.name)' have no tunnel addresses of one IP version", members: Self.noPath)"
+            ))
     }
+
+    private static let noPath = "the hosts of its ports have no tunnel addresses between them"
 
     /// One delivery for each service of this host that a flow of another one leads to.
     mutating func addDeliveries(_ flows: [TapFlow]) {
@@ -46,7 +49,7 @@ extension DesiredState {
             do throws(ProgramError) {
                 try MirrorProgram(deliveries: program.deliveries + [delivery]).validate()
                 program.deliveries.append(delivery)
-            } catch { verdicts[service.id] = .error(error.description) }
+            } catch { verdicts[service.id] = .error(error) }
         }
     }
 }

@@ -14,10 +14,15 @@ package struct DesiredState: Sendable {
     /// Why an intent is not in the program.
     package struct Verdict: Hashable, Sendable {
         package var status: Status
-        package var reason: String
+        package var reason: Reason
 
-        static func down(_ reason: String) -> Verdict { Verdict(status: .down, reason: reason) }
-        static func error(_ reason: String) -> Verdict { Verdict(status: .error, reason: reason) }
+        static func down(_ reason: Reason) -> Verdict { Verdict(status: .down, reason: reason) }
+        static func error(_ reason: Reason) -> Verdict { Verdict(status: .error, reason: reason) }
+
+        /// A refusal of the program's own rules: it names interfaces.
+        static func error(_ refusal: ProgramError) -> Verdict {
+            .error(Reason(refusal.description, members: "its host cannot carry it out; ask the administrator"))
+        }
     }
 
     /// Always valid; its generation is 0 until it is applied.
@@ -48,9 +53,12 @@ package struct DesiredState: Sendable {
     ///   - host: name of the host that the program is for.
     ///   - remotes: the operator's rules for addresses, as they are now.
     ///   - filters: compiles packet filters.
+    ///   - uplinks: the operator's rules for interfaces of the host.
     package init(
-        _ snapshot: Snapshot, host: String, remotes: RemoteRules = RemoteRules(), filters: FilterCode = FilterCode()
+        _ snapshot: Snapshot, host: String, remotes: RemoteRules = RemoteRules(), filters: FilterCode = FilterCode(),
+        uplinks: [MirrorProgram.UplinkRule] = []
     ) {
+        program.uplinks = uplinks
         hostName = host
         self.remotes = remotes
         self.filters = filters
@@ -91,7 +99,7 @@ package struct DesiredState: Sendable {
 
     /// Refuses an address that copies may not be sent to (any more).
     func allow(_ address: IPAddress) throws(Verdict) {
-        if let reason = remotes.refusal(of: address, Array(hosts.values)) { throw .error(reason) }
+        if let reason = remotes.refusal(of: address, Array(hosts.values)) { throw .error(Reason(reason)) }
     }
 
     private func target(of service: TapService) -> Result<MirrorProgram.Destination.Target, Verdict> {
@@ -105,7 +113,9 @@ package struct DesiredState: Sendable {
         if !port.isAdministrativelyUp { return .failure(.down("port \(port.label) has admin_state_up false")) }
         guard let host = hosts[port.hostName] else {
             return .failure(
-                .down("port \(port.label) is bound to host '\(port.hostName)', which is not known; create it"))
+                .down(
+                    "port \(port.label) is bound to \("host '\(port.hostName)', which is not known; create it", members: "an unknown host")"
+                ))
         }
         if host.isHeliostat {
             return interface(of: port).flatMap { _ in path(from: hostName, to: host) }.map { path in
@@ -116,12 +126,16 @@ package struct DesiredState: Sendable {
             }
         }
         guard let remote = host.tunnelAddresses.first else {
-            return .failure(.error("host '\(host.name)' has no tunnel address; set its tunnel_addresses"))
+            return .failure(.error("\(host.label) has no tunnel address\(Self.setAddresses)"))
         }
-        if let reason = remotes.refusal(of: remote, Array(hosts.values)) { return .failure(.error(reason)) }
+        if let reason = remotes.refusal(of: remote, Array(hosts.values)) {
+            return .failure(.error(Reason(reason, members: "the port's host has an address that copies may not go to")))
+        }
         return .success(
             .tunnel(.init(remote: remote, encapsulation: service.encapsulation, tunnelID: UInt32(service.tunnelID))))
     }
+
+    static let setAddresses: Reason = "\("; set its tunnel_addresses", members: "")"
 
     func interface(of port: Port) -> Result<String, Verdict> {
         guard let interface = port.profile.interface else {
@@ -143,11 +157,13 @@ package struct DesiredState: Sendable {
     private mutating func append(_ destinations: [MirrorProgram.Destination], _ kind: String) throws(Verdict) {
         let limit = MirrorProgram.destinationsPerProgram
         if program.destinations.count + destinations.count > limit {
-            throw .error("this host has \(program.destinations.count) \(kind) already, and \(limit) is the limit")
+            let count = program.destinations.count
+            throw .error(
+                "this host has \("\(count) \(kind) already, and \(limit) is the limit", members: "no room for more")")
         }
         do throws(ProgramError) {
             try MirrorProgram(destinations: destinations).validate()
-        } catch { throw .error(error.description) }
+        } catch { throw .error(error) }
         program.destinations.append(contentsOf: destinations)
     }
 
@@ -163,18 +179,25 @@ package struct DesiredState: Sendable {
     ) throws(Verdict) {
         let members = destinations.flatMap { membersOfSpread[$0.id] ?? [$0] }
         let spreads = destinations.filter { membersOfSpread[$0.id] != nil }
-        do throws(ProgramError) {
-            try MirrorProgram(ports: [port], destinations: members + spreads, taps: taps).validate()
-        } catch { throw .error(error.description) }
-        if let owner = owners[port.interface], owner != port.id {
-            throw .error("interface '\(port.interface)' is tapped already, as port \(owner); tap it by that port")
-        }
-        try fit(taps.count, of: port, to: members)
         let interfaces = members.compactMap { if case .interface(let name) = $0.target { name } else { nil } }
         for name in interfaces where reaches(name, port.interface) {
             let path = "copies of '\(port.interface)' to '\(name)'"
-            throw .error("\(path) would come back to it through other tap flows: that is a loop")
+            let way = name == port.interface ? "" : " through other tap flows"
+            throw .error("\(path, members: "its copies") would come back to it\(way): that is a loop")
         }
+        do throws(ProgramError) {
+            try MirrorProgram(ports: [port], destinations: members + spreads, taps: taps).validate()
+        } catch {
+            let hasNoOut = port.capture == .span && taps.contains { $0.direction == .out }
+            throw hasNoOut
+                ? .error(Reason(error.description, members: "the port has IN only; use IN or BOTH")) : .error(error)
+        }
+        if let owner = owners[port.interface], owner != port.id {
+            throw .error(
+                "\("interface '\(port.interface)'", members: "its interface") is tapped already, as \("port \(owner); tap it by that port", members: "another port")"
+            )
+        }
+        try fit(taps.count, of: port, to: members)
         if isNew { try append(destinations, "tunnels") }
         deliveries[port.interface, default: []].formUnion(interfaces)
         if owners.updateValue(port.id, forKey: port.interface) == nil { program.ports.append(port) }
@@ -188,7 +211,8 @@ package struct DesiredState: Sendable {
         _ count: Int, of port: MirrorProgram.Port, to members: [MirrorProgram.Destination]
     ) throws(Verdict) {
         if owners[port.interface] == nil, program.ports.count >= MirrorProgram.portsPerProgram {
-            throw .error("this host has \(MirrorProgram.portsPerProgram) tapped ports already, which is the limit")
+            let full = "\(MirrorProgram.portsPerProgram) tapped ports already, which is the limit"
+            throw .error("this host has \(full, members: "no room for more")")
         }
         if tapsOfPort[port.id, default: 0] + count > MirrorProgram.tapsPerPort {
             throw .error("port \(port.id) has \(MirrorProgram.tapsPerPort) taps already, which is the limit")
@@ -212,6 +236,10 @@ package struct DesiredState: Sendable {
 }
 
 extension DesiredState.Verdict: Error {}
+
+extension Host {
+    var label: Reason { "\("host '\(name)'", members: "a host")" }
+}
 
 extension Port {
     var label: String { name.isEmpty ? id : "'\(name)'" }

@@ -64,7 +64,9 @@ extension DesiredState {
             throw .down("port \(source.label) is not bound to a host; set its binding:host_id")
         }
         if source.hostName != hostName {
-            throw .down("port \(source.label) is on host '\(source.hostName)', which this process does not serve")
+            throw .down(
+                "port \(source.label) is on \("host '\(source.hostName)', which this process does not serve", members: "a host that is not served")"
+            )
         }
         return source
     }

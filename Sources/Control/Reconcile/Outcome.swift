@@ -25,10 +25,10 @@ package struct Outcome: Hashable, Sendable {
     package private(set) var tapMirrors: [Versioned<TapMirror>] = []
     package private(set) var removedServices: [Versioned<TapService>] = []
     package private(set) var removedFlows: [Versioned<TapFlow>] = []
-    /// Tunnel ids of deleted services that are free again.
+    /// Tunnel ids of deleted services and mirrors that are free again.
     package private(set) var freedTunnelIDs: [OwedTunnelID] = []
 
-    private typealias State = (status: Status, reason: String?)
+    private typealias State = (status: Status, reason: Reason?)
 
     /// - Parameters:
     ///   - interfaces: the network interfaces that this host has now.
@@ -56,7 +56,7 @@ package struct Outcome: Hashable, Sendable {
                 if object != service.object { tapServices.append(Versioned(object, revision: service.revision)) }
             }
         }
-        freedTunnelIDs = snapshot.owedTunnelIDs.filter { dataplane.hasLetGo(destination: $0.serviceID) }
+        freedTunnelIDs = snapshot.owedTunnelIDs.filter { dataplane.hasLetGo(destination: $0.owner) }
         let removed = Set(removedServices.map(\.object.id))
         for flow in snapshot.tapFlows {
             var object = flow.object
@@ -106,9 +106,9 @@ package struct Outcome: Hashable, Sendable {
             commit.delete(service.object.tunnelIDKey)
         }
         for owed in freedTunnelIDs {
-            commit.expectations[OwedTunnelID.key(owed.tunnelID)] = .some(owed.revision)
-            commit.delete(OwedTunnelID.key(owed.tunnelID))
-            commit.delete(TapService.tunnelIDKey(owed.tunnelID))
+            commit.expectations[owed.key] = .some(owed.revision)
+            commit.delete(owed.key)
+            commit.delete(owed.taken)
         }
         return commit
     }
@@ -125,15 +125,21 @@ package struct Outcome: Hashable, Sendable {
             return (
                 .down,
                 port.hostName.isEmpty
-                    ? "not bound to a host" : "on host '\(port.hostName)', which this process does not serve"
+                    ? "not bound to a host"
+                    : "on \("host '\(port.hostName)', which this process does not serve", members: "a host that is not served")"
             )
         }
         guard let interface = port.profile.interface else { return (.down, "no interface in binding:profile") }
         if !port.isAdministrativelyUp { return (.down, "admin_state_up is false") }
-        if !interfaces.contains(interface) { return (.down, "interface '\(interface)' is not on host '\(host)'") }
+        if !interfaces.contains(interface) {
+            return (
+                .down, "\("interface '\(interface)' is not on host '\(host)'", members: "its interface is missing")"
+            )
+        }
+        let reason = dataplane.ports[port.id]?.reason
         switch dataplane.ports[port.id]?.state {
-        case .down: return (.down, dataplane.ports[port.id]?.reason)
-        case .error: return (.error, dataplane.ports[port.id]?.reason)
+        case .down: return (.down, reason.map { Reason($0, members: "its interface is missing or down") })
+        case .error: return (.error, reason.map { Reason($0, members: "its host cannot capture it") })
         case .capturing, nil: break
         }
         return (.active, nil)

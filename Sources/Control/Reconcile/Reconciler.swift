@@ -6,7 +6,7 @@ package import ControlStore
 package import ControlTelemetry
 import Foundation
 package import Logging
-import MirrorProgram
+package import MirrorProgram
 
 /// Reconciles one host.
 package actor Reconciler {
@@ -16,7 +16,11 @@ package actor Reconciler {
     private let telemetry: Telemetry
     private let logger: Logger
     private let remotes: RemoteRules
+    private let uplinks: [MirrorProgram.UplinkRule]
     private let filters = FilterCode()
+
+    /// Between two turns, whatever comes: what a change waits for at most.
+    private static let longestPause = Duration.milliseconds(500)
 
     /// How long a dataplane may be away before its taps are DOWN: longer than a restart takes.
     private let patience: Duration
@@ -34,12 +38,14 @@ package actor Reconciler {
     /// - Parameters:
     ///   - host: name of the host that `dataplane` serves.
     ///   - remotes: the operator's rules for addresses that copies may be sent to.
+    ///   - uplinks: the operator's rules for interfaces that copies leave through.
     ///   - patience: how long the dataplane may be away before its taps are DOWN.
     package init(
         store: any Store, host: String, dataplane: DataplaneClient, telemetry: Telemetry, logger: Logger,
-        remotes: RemoteRules = RemoteRules(), patience: Duration = .seconds(2)
+        remotes: RemoteRules = RemoteRules(), uplinks: [MirrorProgram.UplinkRule] = [], patience: Duration = .seconds(2)
     ) {
         self.remotes = remotes
+        self.uplinks = uplinks
         self.store = store
         self.host = host
         self.dataplane = dataplane
@@ -59,7 +65,9 @@ package actor Reconciler {
             }
             var waiting = wakes.makeAsyncIterator()
             while !Task.isCancelled {
+                let begin = ContinuousClock.now
                 let delay = await turn()
+                let end = ContinuousClock.now
                 let timer = Task {
                     do {
                         try await Task.sleep(for: delay)
@@ -68,8 +76,11 @@ package actor Reconciler {
                 }
                 await waiting.next(isolation: self)
                 timer.cancel()
-                // A burst of changes is one turn.
-                try? await Task.sleep(for: .milliseconds(10))
+                // A burst of changes is one turn; and a long one is no more than a quarter of the time that passes, so
+                // that it does not slow down those who make the changes.
+                let pause = min((end - begin) * 3, Self.longestPause)
+                let now = ContinuousClock.now
+                try? await Task.sleep(until: max(end + pause, now + .milliseconds(10)))
             }
             group.cancelAll()
         }
@@ -83,7 +94,9 @@ package actor Reconciler {
             let snapshot = try await store.snapshot(after: last)
             let isSame = snapshot.revision == last.revision
             let desired =
-                (isSame ? desired : nil) ?? DesiredState(snapshot, host: host, remotes: remotes, filters: filters)
+                (isSame ? desired : nil)
+                ?? DesiredState(
+                    snapshot, host: host, remotes: remotes, filters: filters, uplinks: uplinks)
             (last, self.desired) = (snapshot, desired)
             let acknowledgement = try await acknowledgement(of: desired)
             let outcome = Outcome(
@@ -189,7 +202,7 @@ package actor Reconciler {
         -> MirrorProgram
     {
         do {
-            let key = Key("program", host)
+            let key = StoredProgram.key(host)
             return try await store.transact { [logger] transaction in
                 var last: MirrorProgram?
                 if let row = try await transaction.row(key) { last = Self.decoded(row, logger) }

@@ -34,6 +34,13 @@ package struct Transaction {
         return try rows.rows.map { row throws(StoreError) in try row.decoded(Object.self).object }
     }
 
+    /// Whether there are rows of a kind; the commit expects that none is added or changed meanwhile.
+    package mutating func hasRows(of kind: String) async throws(StoreError) -> Bool {
+        let rows = try await store.list([kind])
+        commit.unchangedKinds[kind] = rows.revision
+        return !rows.rows.isEmpty
+    }
+
     package mutating func put(_ object: some Resource) {
         commit.put(object.key, JSON.object(object.values).bytes)
     }
@@ -85,38 +92,37 @@ extension Store {
 }
 
 extension TapService {
+    /// Kind of the unique keys of tunnel ids.
+    package static let tunnelIDKind = "tunnel_id"
+
     /// The unique key of a tunnel id.
-    package static func tunnelIDKey(_ id: Int64) -> Key { Key("tunnel_id", String(id)) }
+    package static func tunnelIDKey(_ id: Int64) -> Key { Key(tunnelIDKind, String(id)) }
 
     package var tunnelIDKey: Key { Self.tunnelIDKey(tunnelID) }
 }
 
-/// A tunnel id whose service is deleted, and which the dataplane may still use: nobody else gets it yet.
-package struct OwedTunnelID: Hashable, Sendable {
-    package static let kind = "owed_tunnel_id"
+extension TapMirror {
+    /// Kind of the unique keys of tunnel ids within a project.
+    package static let tunnelIDKind = "mirror_tunnel_id"
 
-    package let tunnelID: Int64
-    /// Id of the tap service that had it.
-    package let serviceID: String
-    package let revision: Revision
-
-    package init(tunnelID: Int64, serviceID: String, revision: Revision) {
-        self.tunnelID = tunnelID
-        self.serviceID = serviceID
-        self.revision = revision
+    /// The unique keys of its tunnel ids: `"101"` and `101` are one tunnel.
+    package var tunnelIDKeys: [(key: Key, asked: String)] {
+        var keys: [(key: Key, asked: String)] = []
+        for (_, asked, id) in tunnelIDs {
+            let key = Key(Self.tunnelIDKind, "\(projectID)/\(id.map(String.init) ?? asked)")
+            if !keys.contains(where: { $0.key == key }) { keys.append((key, asked)) }
+        }
+        return keys
     }
-
-    init?(_ row: Row) {
-        guard let id = Int64(row.key.id), let values = (try? JSON(parsing: row.value))?.object,
-            let service = values["service"]?.string
-        else { return nil }
-        self.init(tunnelID: id, serviceID: service, revision: row.revision)
-    }
-
-    package static func key(_ tunnelID: Int64) -> Key { Key(kind, String(tunnelID)) }
 }
 
 extension Host {
     /// The unique key of a host's name.
     package static func nameKey(_ name: String) -> Key { Key("host_name", name) }
+}
+
+/// The program of a host: kept before the dataplane sees it.
+package enum StoredProgram {
+    package static let kind = "program"
+    package static func key(_ host: String) -> Key { Key(kind, host) }
 }

@@ -11,6 +11,7 @@ package struct Observation: Hashable, Sendable {
     package var reason: String?
     /// As of the last answer; nil before the first.
     package var status: DataplaneStatus?
+    /// Its counters, with those of dataplanes that this process saw before it.
     package var statistics: DataplaneStatistics?
     /// Seconds since 1970-01-01 UTC at which `statistics` was received.
     package var statisticsTime: Double?
@@ -29,26 +30,29 @@ package struct Observation: Hashable, Sendable {
 
 /// The place where the reconciler leaves its observation and the API finds it.
 package final class Telemetry: Sendable {
-    private let state = Mutex(Observation())
+    private let state = Mutex((observation: Observation(), earlier: EarlierEpochs()))
     let counters = ProcessCounters()
 
     package init() {}
 
-    package var observation: Observation { state.withLock { $0 } }
+    package var observation: Observation { state.withLock { $0.observation } }
 
     /// What runs, or why it could not be asked. Counters of a dataplane that does not answer stay, with their time.
     package func record(isConnected: Bool, reason: String?, status: DataplaneStatus?) {
         state.withLock { state in
-            state.isConnected = isConnected
-            state.reason = reason
-            state.status = isConnected ? status ?? state.status : nil
+            state.observation.isConnected = isConnected
+            state.observation.reason = reason
+            state.observation.status = isConnected ? status ?? state.observation.status : nil
         }
     }
 
     package func record(_ statistics: DataplaneStatistics, time: Double) {
         state.withLock { state in
-            state.statistics = statistics
-            state.statisticsTime = time
+            if let last = state.observation.statistics, last.epoch != statistics.epoch {
+                state.earlier.end(with: last)
+            }
+            state.observation.statistics = state.earlier.added(to: statistics)
+            state.observation.statisticsTime = time
         }
     }
 }

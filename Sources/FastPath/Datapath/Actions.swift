@@ -2,7 +2,8 @@
 // destinations and spreads, each frame once to each. Between Mirror.swift, which leaves such ports to it, and
 // Emission.swift.
 //
-// A destination gets a frame when any tap carries it there, with the longest snap length among those taps.
+// A destination gets a frame when any tap carries it there, with the longest snap length among those taps. A watcher is a
+// destination whose copies nobody else counts.
 
 import CShims
 import MirrorProgram
@@ -83,7 +84,7 @@ extension Worker {
         while left != 0 {
             let bit = left.trailingZeroBitCount
             left &= left &- 1
-            var mask = slot.taps[bit].destinations
+            var mask = slot.taps[bit].destinations | slot.taps[bit].watchers
             var mine = slot.taps[bit].spreads
             spreads |= mine
             while mine != 0 {
@@ -96,7 +97,8 @@ extension Worker {
         return (destinations, spreads)
     }
 
-    /// One copy toward each of `destinations`, counted for it, for the taps that carry it there, and for their spreads.
+    /// One copy toward each of `destinations`, counted for it, for the taps that carry it there, and for their spreads; a
+    /// watcher's for it alone.
     @inline(__always)
     private mutating func send(
         _ frame: WireFrame, _ slot: Slot, _ taps: UInt64, _ destinations: UInt64, _ spreads: UInt64
@@ -115,6 +117,7 @@ extension Worker {
             let destination = table.pointee.destinations + Int(slot.destinations[bit])
             let outcome = emit(frame, snaplen: snaplen, destination, &umem)
             destination.pointee.counters.note(outcome, 1)
+            if slot.watchers >> UInt64(bit) & 1 != 0 { continue }
             carriers = taps
             while carriers != 0 {
                 let tap = carriers.trailingZeroBitCount
@@ -130,7 +133,7 @@ extension Worker {
     @inline(__always)
     private func refuse(_ slot: Slot, _ taps: UInt64, besides served: UInt64, _ spreads: UInt64) {
         let outcome = Outcome.dropped(.rateLimited)
-        var left = resolve(slot, taps).destinations & ~served
+        var left = resolve(slot, taps).destinations & ~served & ~slot.watchers
         while left != 0 {
             let bit = left.trailingZeroBitCount
             left &= left &- 1
@@ -144,7 +147,7 @@ extension Worker {
         left = taps
         while left != 0 {
             let tap = left.trailingZeroBitCount
-            slot.taps[tap].counters.note(outcome, UInt64(desk.masks[tap].nonzeroBitCount))
+            slot.taps[tap].counters.note(outcome, UInt64((desk.masks[tap] & ~slot.watchers).nonzeroBitCount))
             left &= left &- 1
         }
     }

@@ -61,6 +61,7 @@ func emit(
         uplink.pointee.reclaim(&umem)
         if umem.freeCount < chunks { return .dropped(.umemExhausted) }
     }
+    if uplink.pointee.exceed(total) { return .dropped(.uplinkLimited) }
     let place = UMEM.Place.transmit(uplink.pointee.number)
     let first = umem.take(for: place)
     let start = umem.base + Int(UMEM.address(of: first))
@@ -168,5 +169,8 @@ private func prepareInPlace(
     if received > limit && destination.pointee.dropsOversize { return .dropped(.exceedsMTU) }
     let uplink = destination.pointee.uplink
     guard uplink.pointee.makeRoom(count, &umem) else { return .dropped(.txRingFull) }
+    if uplink.pointee.exceed(destination.pointee.headerLength &+ min(received, limit)) {
+        return .dropped(.uplinkLimited)
+    }
     return Outcome(fate: Destination.noFate, bytes: min(received, limit), truncated: received > limit)
 }

@@ -57,6 +57,8 @@ struct Table {
     var destinations: UnsafeMutablePointer<Destination>
     var uplinks: UnsafeMutablePointer<UnsafeMutablePointer<Uplink>>
     var uplinkCount: Int
+    /// Of the uplinks, in their order.
+    var limits: UnsafeMutablePointer<TokenBucket>
     var spans: UnsafeMutablePointer<UnsafeMutablePointer<SpanSource>>
     var spanCount: Int
     /// Chunks that the host side gives to the worker with this table.
@@ -80,12 +82,13 @@ public final class ForwardingTable {
 
     /// - Parameters:
     ///   - uplinks: every uplink of `destinations`, and those that still hold chunks.
+    ///   - limits: caps of the uplinks, in their order; what is not there has none.
     ///   - returned: chunks of closed sockets.
     ///   - wanted: free chunks to hand over, fewer if there are fewer.
     public init(
         serial: UInt64, current: Selection, previous: Selection? = nil, destinations plans: [DestinationPlan],
-        uplinks: [UnsafeMutablePointer<Uplink>], spans: [UnsafeMutablePointer<SpanSource>], returned: [UInt32] = [],
-        wanted: Int = 0
+        uplinks: [UnsafeMutablePointer<Uplink>], limits: [MirrorProgram.RateLimit?] = [],
+        spans: [UnsafeMutablePointer<SpanSource>], returned: [UInt32] = [], wanted: Int = 0
     ) {
         self.serial = serial
         self.current = current
@@ -97,13 +100,15 @@ public final class ForwardingTable {
         let destinations = plans.enumerated().map { index, plan in
             Destination(plan, template: templates + index * Destination.templateLength)
         }
+        let buckets = uplinks.indices.map { TokenBucket($0 < limits.count ? limits[$0] : nil) }
         memory = .allocate(capacity: 1)
         memory.initialize(
             to: Table(
                 serial: serial, generation: current.generation,
                 previousGeneration: previous?.generation ?? current.generation, slots: current.slots,
                 previousSlots: previous?.slots ?? current.slots, destinations: copied(destinations),
-                uplinks: copied(uplinks), uplinkCount: uplinks.count, spans: copied(spans), spanCount: spans.count,
+                uplinks: copied(uplinks), uplinkCount: uplinks.count, limits: copied(buckets), spans: copied(spans),
+                spanCount: spans.count,
                 returned: copied(returned), returnedCount: returned.count, granted: .allocate(capacity: max(1, wanted)),
                 wantedCount: wanted))
     }
@@ -114,6 +119,7 @@ public final class ForwardingTable {
     deinit {
         memory.pointee.destinations.deallocate()
         memory.pointee.uplinks.deallocate()
+        memory.pointee.limits.deallocate()
         memory.pointee.spans.deallocate()
         memory.pointee.returned.deallocate()
         memory.pointee.granted.deallocate()

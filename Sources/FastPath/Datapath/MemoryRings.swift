@@ -1,8 +1,9 @@
 // The rings of the kernel in plain memory, played from the other side: frames are put into a capture ring by whoever has
-// them, and what a worker would hand to an uplink is read from its TX ring. For replay and tests, without privileges;
-// nothing here runs in the loop.
+// them, and what a worker would hand to an uplink is read from its TX ring. For replay, watching and tests, without
+// privileges; nothing here runs in the loop, and the worker may be on another thread.
 
 package import CShims
+import Synchronization
 
 /// An AF_XDP ring in plain memory.
 package final class MemoryRing<Element: BitwiseCopyable> {
@@ -33,15 +34,23 @@ package final class MemoryRing<Element: BitwiseCopyable> {
 
     /// The kernel's side of a ring that the worker consumes.
     package func push(_ element: Element) {
-        elements[Int(words[0] & (size - 1))] = element
-        words[0] &+= 1
+        let producer = atomic(0)
+        let index = producer.pointee.load(ordering: .relaxed)
+        elements[Int(index & (size - 1))] = element
+        producer.pointee.store(index &+ 1, ordering: .releasing)
     }
 
     /// The kernel's side of a ring that the worker produces.
     package func pop() -> Element? {
-        guard words[16] != words[0] else { return nil }
-        defer { words[16] &+= 1 }
-        return elements[Int(words[16] & (size - 1))]
+        let consumer = atomic(16)
+        let index = consumer.pointee.load(ordering: .relaxed)
+        guard index != atomic(0).pointee.load(ordering: .acquiring) else { return nil }
+        defer { consumer.pointee.store(index &+ 1, ordering: .releasing) }
+        return elements[Int(index & (size - 1))]
+    }
+
+    private func atomic(_ word: Int) -> UnsafeMutablePointer<Atomic<UInt32>> {
+        UnsafeMutableRawPointer(words + word).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 }
 
@@ -112,11 +121,13 @@ package final class MemoryUplink {
 
     /// Takes what was sent, as frames, and completes it.
     ///
-    /// - Parameter area: start of the worker's UMEM.
-    package func sent(_ area: UnsafeMutableRawPointer) -> [[UInt8]] {
+    /// - Parameters:
+    ///   - area: start of the worker's UMEM.
+    ///   - limit: frames that are taken at most.
+    package func sent(_ area: UnsafeMutableRawPointer, atMost limit: Int = .max) -> [[UInt8]] {
         var frames: [[UInt8]] = []
         var frame: [UInt8] = []
-        while let part = transmit.pop() {
+        while frames.count < limit, let part = transmit.pop() {
             frame += UnsafeRawBufferPointer(start: area + Int(part.addr), count: Int(part.len))
             completion.push(part.addr)
             if part.options & HS_XDP_PKT_CONTD == 0 {

@@ -45,6 +45,11 @@ public struct OuterHeader: Hashable, Sendable {
         }
     }
 
+    /// Where the value of a Geneve option stands in the packet; nil for one that is not sent.
+    package func place(of option: MirrorProgram.GeneveOption) -> Int? {
+        Geneve.value(option, tunnel.geneveOptions).map { transport + UDP.length + $0 }
+    }
+
     /// Bytes of an outer IP packet that are not inner frame.
     public var overhead: Int { length - linkLength }
 

@@ -11,6 +11,8 @@ struct TapAction {
     var destinations: UInt64
     /// Bit i: spread i of the slot.
     var spreads: UInt64
+    /// Bit i: destination i of the slot, which gets what the others get and is counted for itself alone.
+    var watchers: UInt64
     var rules: TapRules
 }
 
@@ -23,6 +25,8 @@ struct Slot {
     /// Bits of the taps that exist, and of those that want some frames only.
     var known: UInt64
     var filtered: UInt64 = 0
+    /// Those of all taps.
+    var watchers: UInt64 = 0
     /// No tap does more than to copy frames whole to destinations of its own.
     var isPlain = true
 }
@@ -33,21 +37,24 @@ public final class Selection {
     let slots: UnsafeMutablePointer<Slot>
     private let memory: SelectionMemory
 
-    /// One tap; destinations are indices of the table's, spreads of the port's.
+    /// One tap; destinations and watchers are indices of the table's, spreads of the port's.
     public struct Tap {
         public var counters: CounterBlock
         public var destinations: [Int]
         public var spreads: [Int]
+        /// Destinations of nobody's program: they get what the tap carries, and it counts nothing of theirs.
+        public var watchers: [Int]
         /// The tap whose actions are to be done, and where its sampler and buckets stand; nil for none.
         public var actions: (tap: MirrorProgram.Tap, state: TapState)?
 
         public init(
-            counters: CounterBlock, destinations: [Int], spreads: [Int] = [],
+            counters: CounterBlock, destinations: [Int], spreads: [Int] = [], watchers: [Int] = [],
             actions: (tap: MirrorProgram.Tap, state: TapState)? = nil
         ) {
             self.counters = counters
             self.destinations = destinations
             self.spreads = spreads
+            self.watchers = watchers
             self.actions = actions
         }
     }
@@ -86,7 +93,7 @@ public final class Selection {
     }
 
     /// - Precondition: slots are unique; a port has at most 64 taps, 64 spreads and 64 different destinations, members
-    ///   included.
+    ///   and watchers included.
     public init(generation: UInt32, ports: [Port]) {
         self.generation = generation
         let memory = SelectionMemory(ports)

@@ -20,7 +20,7 @@ final class SelectionMemory {
         let spreads = ports.flatMap(\.spreads)
         let count = spreads.reduce(0) { $0 + $1.members.count }
         taps = .allocate(capacity: max(1, all.count))
-        destinations = .allocate(capacity: max(1, all.reduce(count) { $0 + $1.destinations.count }))
+        destinations = .allocate(capacity: max(1, all.reduce(count) { $0 + $1.destinations.count + $1.watchers.count }))
         self.spreads = .allocate(capacity: max(1, spreads.count))
         members = .allocate(capacity: max(1, count))
         steps = .allocate(capacity: max(1, all.reduce(0) { $0 + ($1.actions?.tap.filter?.code.count ?? 0) }))
@@ -38,7 +38,9 @@ final class SelectionMemory {
     }
 
     func write(_ port: Selection.Port) -> Slot {
-        let indices = port.taps.flatMap(\.destinations) + port.spreads.flatMap { $0.members.map(\.index) }
+        let indices =
+            port.taps.flatMap(\.destinations) + port.spreads.flatMap { $0.members.map(\.index) }
+            + port.taps.flatMap(\.watchers)
         let unique = indices.reduce(into: [Int]()) { list, index in
             if !list.contains(index) { list.append(index) }
         }
@@ -56,7 +58,8 @@ final class SelectionMemory {
             (taps + used.taps).initialize(to: action)
             used.taps += 1
             if tap.actions?.tap.isFiltered == true { slot.filtered |= 1 << UInt64(bit) }
-            if tap.actions?.tap.hasActions == true || action.spreads != 0 { slot.isPlain = false }
+            slot.watchers |= action.watchers
+            if tap.actions?.tap.hasActions == true || action.spreads | action.watchers != 0 { slot.isPlain = false }
         }
         return slot
     }
@@ -81,9 +84,9 @@ final class SelectionMemory {
             vlans: hasVLANs ? vlans + used.vlans : nil)
         used.steps += actions.filter?.code.count ?? 0
         used.vlans += hasVLANs ? 64 : 0
+        let bits = { (indices: [Int]) in indices.reduce(UInt64(0)) { $0 | 1 << UInt64(unique.firstIndex(of: $1)!) } }
         return TapAction(
-            counters: tap.counters,
-            destinations: tap.destinations.reduce(0) { $0 | 1 << UInt64(unique.firstIndex(of: $1)!) },
-            spreads: tap.spreads.reduce(0) { $0 | 1 << UInt64($1) }, rules: rules)
+            counters: tap.counters, destinations: bits(tap.destinations),
+            spreads: tap.spreads.reduce(0) { $0 | 1 << UInt64($1) }, watchers: bits(tap.watchers), rules: rules)
     }
 }

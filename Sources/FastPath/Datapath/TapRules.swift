@@ -21,11 +21,7 @@ public struct TapState: @unchecked Sendable {
 struct TapLevels {
     /// Frames since the last one that was taken.
     var passed: UInt32 = 0
-    /// Tokens; what is infinite becomes a full bucket at the first look.
-    var frames = Double.infinity
-    var bits = Double.infinity
-    /// CLOCK_MONOTONIC, ns.
-    var filledAt: UInt64 = 0
+    var tokens = TokenLevels()
 }
 
 /// The actions of one tap.
@@ -38,9 +34,7 @@ struct TapRules {
     var perFlow: Bool
     /// Bytes that are kept.
     var snaplen: Int
-    var isLimited: Bool
-    var framesPerNanosecond, bitsPerNanosecond: Double
-    var frameBurst, bitBurst: Double
+    var limit: TokenBucket
     var levels: UnsafeMutablePointer<TapLevels>
 
     /// Whether VLAN filter and packet filter take the frame.
@@ -68,28 +62,13 @@ struct TapRules {
         return true
     }
 
-    /// Whether the buckets have no room for a frame of `bytes`; takes its tokens if they have.
-    ///
-    /// A frame that is larger than the bucket passes when the bucket is full, and is paid for afterwards.
+    /// Whether the rate limit has no room for a frame of `bytes`; takes its tokens if it has.
     @inline(__always)
     func exceed(_ bytes: Int, at now: UInt64) -> Bool {
-        if !isLimited { return false }
-        var elapsed = 0.0
-        if now > levels.pointee.filledAt {
-            elapsed = Double(now &- levels.pointee.filledAt)
-            levels.pointee.filledAt = now
-        }
-        let frames = lesser(levels.pointee.frames + elapsed * framesPerNanosecond, frameBurst)
-        let bits = lesser(levels.pointee.bits + elapsed * bitsPerNanosecond, bitBurst)
-        let cost = Double(bytes &* 8)
-        let isOver = frames < 1 || bits < lesser(cost, bitBurst)
-        levels.pointee.frames = isOver ? frames : frames - 1
-        levels.pointee.bits = isOver ? bits : bits - cost
-        return isOver
+        if !limit.isLimited { return false }
+        limit.fill(&levels.pointee.tokens, at: now)
+        return limit.exceed(bytes, &levels.pointee.tokens)
     }
-
-    @inline(__always)
-    private func lesser(_ one: Double, _ other: Double) -> Double { one < other ? one : other }
 }
 
 extension TapRules {
@@ -109,19 +88,11 @@ extension TapRules {
             vlans.initialize(repeating: 0, count: 64)
             for id in (tap.vlanFilter?.ranges ?? []).joined() { vlans[Int(id) >> 6] |= 1 << UInt64(id & 63) }
         }
-        let limit = tap.rateLimit
         self.init(
             filter: ClassicFilter(steps: steps, count: code.count), vlans: vlans,
             oneIn: max(1, tap.sampling?.oneIn ?? 1), perFlow: tap.sampling?.per == .flow,
-            snaplen: tap.snaplen ?? .max, isLimited: limit != nil,
-            framesPerNanosecond: Double(limit?.framesPerSecond ?? 0) / 1e9,
-            bitsPerNanosecond: Double(limit?.bitsPerSecond ?? 0) / 1e9,
-            frameBurst: limit?.framesPerSecond.map { max(1, Double($0) / 10) } ?? .infinity,
-            bitBurst: limit?.bitsPerSecond.map { max(Self.fullFrame, Double($0) / 10) } ?? .infinity, levels: levels)
+            snaplen: tap.snaplen ?? .max, limit: TokenBucket(tap.rateLimit), levels: levels)
     }
-
-    /// Bits of an Ethernet frame with 1,500 bytes of payload and one tag.
-    private static var fullFrame: Double { 1518 * 8 }
 }
 
 extension MirrorProgram.Tap {

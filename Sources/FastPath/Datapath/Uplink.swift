@@ -14,6 +14,9 @@ public struct Uplink: ~Copyable {
     var isDirty = false
     /// The kernel did not take what was queued in this turn: its device is down, or its queue is stopped.
     private var isStalled = false
+    /// Cap on all copies; of the latest table.
+    var limit = TokenBucket(nil)
+    private var tokens = TokenLevels()
     /// Chunks in the TX ring, in the kernel's transmit path, or in the completion ring.
     private var inFlight = 0
 
@@ -49,10 +52,15 @@ public struct Uplink: ~Copyable {
         inFlight &+ count <= umem.chunkCount / 4 && transmit.hasRoom(UInt32(truncatingIfNeeded: count))
     }
 
+    /// Whether the cap has no room for a packet of `bytes`; takes its tokens if it has.
+    @inline(__always)
+    mutating func exceed(_ bytes: Int) -> Bool { limit.isLimited && limit.exceed(bytes, &tokens) }
+
     /// Takes back what was sent; a new turn may try a stalled device again.
     @inline(__always)
     mutating func beginTurn(_ umem: inout UMEM) {
         isStalled = false
+        if limit.isLimited { limit.fill(&tokens, at: hs_clock()) }
         reclaim(&umem)
     }
 

@@ -110,6 +110,7 @@ extension Worker {
         let address = published.pointee.load(ordering: .acquiring)
         if address == UInt(bitPattern: table) { return }
         table = UnsafeMutablePointer(bitPattern: address).unsafelyUnwrapped
+        takeLimits()
         for index in 0..<table.pointee.returnedCount { umem.give(table.pointee.returned[index]) }
         var granted = 0
         while granted < table.pointee.wantedCount && umem.freeCount > 0 {
@@ -118,6 +119,14 @@ extension Worker {
         }
         table.pointee.grantedCount = granted
         acknowledged.pointee.store(table.pointee.serial, ordering: .releasing)
+    }
+
+    /// The uplinks' caps are those of the table.
+    @inline(__always)
+    func takeLimits() {
+        for index in 0..<table.pointee.uplinkCount {
+            table.pointee.uplinks[index].pointee.limit = table.pointee.limits[index]
+        }
     }
 
     /// Whether every source is empty and no newer table waits.

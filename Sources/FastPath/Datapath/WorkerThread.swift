@@ -48,6 +48,7 @@ public final class WorkerThread: @unchecked Sendable {
                 published: published, acknowledged: acknowledged, stop: stopWord,
                 needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll,
                 realTimeOffset: realTimeOffset))
+        worker.pointee.takeLimits()
     }
 
     /// Runs the loop on the calling thread until `stop`.

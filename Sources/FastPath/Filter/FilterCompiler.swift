@@ -11,8 +11,6 @@ private import Synchronization
 
 /// Compiles filter expressions. Callable from any thread; one compilation runs at a time.
 public enum FilterCompiler {
-    /// Bytes that an expression may have.
-    public static let longestExpression = 4096
     /// Larger than any frame: what a filter's `ret` says for "take it".
     private static let snaplen: Int32 = 262_144
     /// What the scanner refuses with words of its own: a number beyond 32 bits, which nobody else writes.
@@ -56,10 +54,8 @@ public enum FilterCompiler {
     }
 
     private static func checkText(_ expression: String) throws(FilterError) {
-        if expression.utf8.count > longestExpression {
-            throw FilterError(
-                column: 1, token: nil,
-                reason: "the filter has \(expression.utf8.count) bytes; \(longestExpression) is the limit")
+        if let excess = MirrorProgram.PacketFilter.excess(expression) {
+            throw FilterError(column: 1, token: nil, reason: excess)
         }
         for (index, character) in expression.unicodeScalars.enumerated()
         where !(0x20...0x7E).contains(character.value) && !(0x09...0x0D).contains(character.value) {

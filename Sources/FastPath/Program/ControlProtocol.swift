@@ -9,8 +9,10 @@ public enum DataplaneRequest: Codable, Hashable, Sendable {
     case status
     /// Counters.
     case stats
+    /// Copies of taps, by id, on this connection, until it ends: behind the reply come bytes of pcapng.
+    case watch([String])
 
-    private enum Keys: String, CodingKey { case method, program }
+    private enum Keys: String, CodingKey { case method, program, taps }
 
     public init(from decoder: any Decoder) throws {
         let object = try decoder.container(keyedBy: Keys.self)
@@ -18,9 +20,11 @@ public enum DataplaneRequest: Codable, Hashable, Sendable {
         case "apply": self = .apply(try object.decode(MirrorProgram.self, forKey: .program))
         case "status": self = .status
         case "stats": self = .stats
+        case "watch": self = .watch(try object.decode([String].self, forKey: .taps))
         case let other:
             throw DecodingError.dataCorruptedError(
-                forKey: .method, in: object, debugDescription: "unknown method '\(other)'; known: apply, status, stats")
+                forKey: .method, in: object,
+                debugDescription: "unknown method '\(other)'; known: apply, status, stats, watch")
         }
     }
 
@@ -32,6 +36,9 @@ public enum DataplaneRequest: Codable, Hashable, Sendable {
             try object.encode(program, forKey: .program)
         case .status: try object.encode("status", forKey: .method)
         case .stats: try object.encode("stats", forKey: .method)
+        case .watch(let taps):
+            try object.encode("watch", forKey: .method)
+            try object.encode(taps, forKey: .taps)
         }
     }
 }
@@ -42,12 +49,17 @@ public struct DataplaneReply: Codable, Hashable, Sendable {
     public var status: DataplaneStatus?
     /// Answer to `stats`.
     public var stats: DataplaneStatistics?
+    /// Answer to `watch`: the ids.
+    public var watch: [String]?
     /// The request was refused; nothing has changed.
     public var error: String?
 
-    public init(status: DataplaneStatus? = nil, stats: DataplaneStatistics? = nil, error: String? = nil) {
+    public init(
+        status: DataplaneStatus? = nil, stats: DataplaneStatistics? = nil, watch: [String]? = nil, error: String? = nil
+    ) {
         self.status = status
         self.stats = stats
+        self.watch = watch
         self.error = error
     }
 }

@@ -27,14 +27,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     /// The path MTU leaves no room for the outer headers and an Ethernet header, or the copy is too long for the path and
     /// its tunnel says to drop such ones.
     case exceedsMTU
-    /// The cap on copies of the uplink was reached.
-    case uplinkLimited
-    /// The uplink or the CPU was over its budget, and copies were shed for a while.
-    case overload
     /// All UMEM chunks are on their way.
     case umemExhausted
     /// The uplink's TX ring is full: the kernel is behind.
     case txRingFull
+    /// The cap on copies of the uplink was reached.
+    case uplinkLimited
 
     /// Index of the reason's counter, 0 ..< `DropReason.count`.
     @inlinable @inline(__always)
@@ -42,7 +40,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
 
     /// Number of reasons.
     @inlinable @inline(__always)
-    public static var count: Int { 14 }
+    public static var count: Int { 13 }
 
     /// The reason's name in statistics and in the API: lower case, words joined by `_`.
     public var name: String {
@@ -57,10 +55,9 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
         case .neighbourUnresolved: "neighbour_unresolved"
         case .uplinkDown: "uplink_down"
         case .exceedsMTU: "exceeds_mtu"
-        case .uplinkLimited: "uplink_limited"
-        case .overload: "overload"
         case .umemExhausted: "umem_exhausted"
         case .txRingFull: "tx_ring_full"
+        case .uplinkLimited: "uplink_limited"
         }
     }
 }

@@ -30,11 +30,20 @@ public enum ClassicBPF {
 }
 
 extension MirrorProgram.PacketFilter {
+    /// Bytes that an expression may have.
+    public static let longestExpression = 4096
+
+    /// Why an expression is too long, in the words of all who look at it; nil when it is not.
+    public static func excess(_ expression: String) -> String? {
+        let count = expression.utf8.count
+        return count > longestExpression ? "the filter has \(count) bytes; \(longestExpression) is the limit" : nil
+    }
+
     /// Checks the code, where there is code.
     ///
     /// - Throws: the instruction that is wrong.
     func validate(_ owner: String) throws(ProgramError) {
-        if expression.utf8.count > 4096 { throw ProgramError("\(owner): the filter has more than 4096 bytes") }
+        if let excess = Self.excess(expression) { throw ProgramError("\(owner): column 1: \(excess)") }
         if code.isEmpty { return }
         if code.count > MirrorProgram.instructionsPerFilter {
             throw ProgramError("\(owner): the filter has \(code.count) instructions; 4096 is the limit")

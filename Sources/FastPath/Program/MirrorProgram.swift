@@ -82,7 +82,7 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
         public var id: String
         /// Outer source addresses that are accepted, at least one.
         public var peers: [IPAddress]
-        /// Outer destination address that is accepted; nil for any address of this host.
+        /// Outer destination address that is accepted; nil for any, be it this host's or not.
         public var local: IPAddress?
         public var encapsulation: Encapsulation
         /// 0 ... `encapsulation.largestTunnelID`.

@@ -63,30 +63,27 @@ public struct PortStatus: Codable, Hashable, Sendable {
 /// An interface that copies leave through.
 public struct UplinkStatus: Codable, Hashable, Sendable {
     public var interface: String
-    /// What is in use, never `auto`.
+    /// What is in use, never `auto`; empty while nothing is.
     public var kinds: [MirrorProgram.UplinkKind]
     public var dedicated: Bool
     /// AF_XDP alone: whether the driver sends from UMEM without copying.
     public var zeroCopy: Bool?
-    /// Copies are shed at present, since the uplink or the CPU is over its budget.
-    public var shedding: Bool
-    /// Why the kind is not the one that the program asks for, or why it sheds.
+    /// Why it is not in use, or not as the program asks for.
     public var reason: String?
 
     private enum CodingKeys: String, CodingKey {
-        case interface, kinds, dedicated, shedding, reason
+        case interface, kinds, dedicated, reason
         case zeroCopy = "zero_copy"
     }
 
     public init(
         interface: String, kinds: [MirrorProgram.UplinkKind], dedicated: Bool = false, zeroCopy: Bool? = nil,
-        shedding: Bool = false, reason: String? = nil
+        reason: String? = nil
     ) {
         self.interface = interface
         self.kinds = kinds
         self.dedicated = dedicated
         self.zeroCopy = zeroCopy
-        self.shedding = shedding
         self.reason = reason
     }
 }

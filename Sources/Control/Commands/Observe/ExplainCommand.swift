@@ -38,7 +38,7 @@ package struct ExplainCommand: AsyncParsableCommand {
     }
 
     private static func facts(_ tap: String, _ api: APIClient, seconds: Double) async throws -> Explanation.Facts {
-        let (kind, object) = try await find(tap, api)
+        let (kind, object) = try await api.tap(tap)
         var facts = Explanation.Facts(kind: kind, tap: object)
         let source = object[kind == .flow ? "source_port" : "port_id"].string ?? ""
         facts.port = try await api.object(.port, id: source) ?? .null
@@ -53,22 +53,22 @@ package struct ExplainCommand: AsyncParsableCommand {
         facts.counters = (before, try await api.get("/v2.0/heliostat/statistics")["statistics"])
         return facts
     }
+}
 
+extension APIClient {
     /// A tap flow of this name or id, else a tap mirror.
-    private static func find(_ tap: String, _ api: APIClient) async throws -> (ResourceKind, JSON) {
+    func tap(_ tap: String) async throws(CommandError) -> (ResourceKind, JSON) {
         for kind in [ResourceKind.flow, .mirror] {
-            if let found = try await known(kind, tap, api) { return (kind, found) }
+            if let found = try await known(kind, tap) { return (kind, found) }
         }
         throw CommandError(
             "no tap flow and no tap mirror '\(tap)'",
             remedy: "'heliostat flow list' and 'heliostat mirror list' show them", status: 404)
     }
 
-    private static func known(
-        _ kind: ResourceKind, _ tap: String, _ api: APIClient
-    ) async throws(CommandError) -> JSON? {
+    private func known(_ kind: ResourceKind, _ tap: String) async throws(CommandError) -> JSON? {
         do {
-            return try await api.find(kind, tap)
+            return try await find(kind, tap)
         } catch {
             if error.status == 404 { return nil }
             throw error

@@ -70,6 +70,11 @@ package struct Explanation: Sendable {
         return own == id || own.hasPrefix(id + "/") || own.hasPrefix(id + ":")
     }
 
+    /// Ids of the taps that a dataplane runs for tap flow or tap mirror `id`.
+    static func taps(of id: String, in running: JSON) -> [String] {
+        running["taps"].items.filter { belongs($0, to: id) }.compactMap { $0["id"].string }
+    }
+
     private var destinations: [JSON] {
         let owner = facts.kind == .flow ? facts.service["id"].string ?? "" : id
         return running["destinations"].items.filter { Self.belongs($0, to: owner) }
@@ -145,15 +150,15 @@ package struct Explanation: Sendable {
     }
 
     private mutating func selection() {
-        let taps = running["taps"].items.filter { Self.belongs($0, to: id) }
+        let taps = Self.taps(of: id, in: running)
         if taps.isEmpty {
             add("selection", .broken, "the dataplane's program does not have the tap", "see the reason of the intent")
             return
         }
         let names = ["direction", "directions", "vlan_filter", "filter", "sampling", "snaplen", "rate_limit"]
         let set = names.filter { facts.tap[$0] != .null }.map { "\($0) \(display(facts.tap[$0]))" }
-        let moved = delta(of: "tap_flows", taps.compactMap { $0["id"].string }, "frames")
-        let dropped = dropsDelta(of: "tap_flows", taps.compactMap { $0["id"].string }).reduce(0) { $0 + $1.count }
+        let moved = delta(of: "tap_flows", taps, "frames")
+        let dropped = dropsDelta(of: "tap_flows", taps).reduce(0) { $0 + $1.count }
         if moved + dropped > 0 {
             add("selection", .ok, "\(set.joined(separator: ", ")); \(moved) copies between two looks")
         } else {
@@ -194,7 +199,7 @@ package struct Explanation: Sendable {
     }
 
     private mutating func drops() {
-        let taps = running["taps"].items.filter { Self.belongs($0, to: id) }.compactMap { $0["id"].string }
+        let taps = Self.taps(of: id, in: running)
         let now = dropsDelta(of: "tap_flows", taps)
         if now.isEmpty {
             add("drops", .ok, "no copy was dropped between two looks")

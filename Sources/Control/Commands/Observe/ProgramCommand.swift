@@ -38,7 +38,7 @@ package struct ProgramCommand: AsyncParsableCommand {
             let snapshot = try await api.snapshot()
             let desired = DesiredState(snapshot, host: name)
             for (id, verdict) in desired.verdicts.sorted(by: { $0.key < $1.key }) where snapshot.concerns(id, name) {
-                Output.remark("left out: \(id): \(verdict.reason)")
+                Output.remark("left out: \(id): \(verdict.reason.full)")
             }
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -25,7 +25,7 @@ package struct StatusCommand: AsyncParsableCommand {
         }
     }
 
-    /// The status for people: a heading, then one table each of ports, destinations and taps.
+    /// The status for people: a heading, then one table each of ports, destinations, taps and uplinks.
     package static func text(_ status: JSON, names: Names) -> String {
         let dataplane = status["dataplane"]
         let running = dataplane["status"]
@@ -66,7 +66,20 @@ package struct StatusCommand: AsyncParsableCommand {
             table(["TAP FLOW", "STATE", "REASON"], running["taps"].items) {
                 [names.name($0["id"]), display($0["state"]), display($0["reason"])]
             })
+        tables.append(
+            table(["UPLINK", "KIND", "USE", "REASON"], running["uplinks"].items) {
+                [
+                    display($0["interface"]), kind(of: $0), $0["dedicated"].bool == true ? "dedicated" : "shared",
+                    display($0["reason"]),
+                ]
+            })
         return tables.filter { !$0.isEmpty }.joined(separator: "\n")
+    }
+
+    private static func kind(of uplink: JSON) -> String {
+        var words = uplink["kinds"].items.map { display($0) }
+        if let zeroCopy = uplink["zero_copy"].bool { words.append(zeroCopy ? "zero-copy" : "copy") }
+        return words.joined(separator: ", ")
     }
 
     private static func hook(_ port: JSON) -> String {

@@ -16,7 +16,7 @@ package struct DryRun: Sendable {
     /// - Parameters:
     ///   - attributes: as they would be posted.
     ///   - status: `GET /v2.0/heliostat/status`
-    ///   - portMTU: of the tapped interface, where it can be looked up.
+    ///   - portMTU: of the tapped interface, where it can be looked up; what the dataplane says goes first.
     package init(
         _ attributes: JSON.Object, in snapshot: Snapshot, status: JSON, portMTU: (String) -> Int?
     ) throws(CommandError) {
@@ -25,7 +25,7 @@ package struct DryRun: Sendable {
         snapshot.tapFlows.append(Versioned(flow, revision: 0))
         let desired = DesiredState(snapshot, host: status["host"].string ?? "")
         if let verdict = desired.verdicts[flow.id] {
-            refusal = "it would be \(verdict.status.rawValue): \(verdict.reason)"
+            refusal = "it would be \(verdict.status.rawValue): \(verdict.reason.full)"
             return
         }
         guard let tap = desired.program.taps.first(where: { $0.id == flow.id }),
@@ -40,7 +40,10 @@ package struct DryRun: Sendable {
         ]
         if let filter = tap.filter { findings.append(("filter", "\(filter.code.count) instructions")) }
         let members = Self.members(tap.destinations, desired.program)
-        for destination in members { look(at: destination, status["dataplane"]["status"], portMTU(port.interface)) }
+        let running = status["dataplane"]["status"]
+        let known = running["ports"].items.first { $0["interface"].string == port.interface }
+        let mtu = known?["mtu"].integer.map { Int($0) } ?? portMTU(port.interface)
+        for destination in members { look(at: destination, running, mtu) }
     }
 
     /// The object that the API would make of the attributes.

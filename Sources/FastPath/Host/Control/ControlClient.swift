@@ -1,4 +1,5 @@
-// One connection to the control socket: bytes in, lines out of them; replies in, bytes out as the peer takes them.
+// One connection to the control socket: bytes in, lines out of them; replies in, bytes out as the peer takes them. One that
+// watches has a stream, and is listened to no more.
 
 import Glibc
 
@@ -9,12 +10,17 @@ final class ControlClient {
     /// Bytes of `input` that were searched for a newline already.
     private var searched = 0
     private var output: ArraySlice<UInt8> = []
-    private var hasEnded = false
+    /// What it is sent besides replies.
+    var stream: WatchStream?
+    /// The peer says no more.
+    private(set) var hasEnded = false
     private var isTooLong = false
 
     init(_ descriptor: Descriptor) { self.descriptor = descriptor }
 
     var hasOutput: Bool { !output.isEmpty }
+    /// Bytes that wait for the peer.
+    var queued: Int { output.count }
     /// The peer has gone, or everything was said to one that broke the rules.
     var isOver: Bool { hasEnded && !hasOutput }
 
@@ -24,7 +30,7 @@ final class ControlClient {
         for _ in 0..<64 {
             let count = read(descriptor.raw, &buffer, buffer.count)
             if count > 0 {
-                input.append(contentsOf: buffer[..<count])
+                if stream == nil { input.append(contentsOf: buffer[..<count]) }
                 continue
             }
             if count == 0 || (errno != EAGAIN && errno != EINTR) { hasEnded = true }
@@ -54,6 +60,15 @@ final class ControlClient {
     func queue(_ reply: [UInt8]) {
         output += reply
         output.append(UInt8(ascii: "\n"))
+    }
+
+    /// Bytes as they are.
+    func append(_ bytes: [UInt8]) { output += bytes }
+
+    /// Sends what is queued and closes.
+    func finish() {
+        stream = nil
+        hasEnded = true
     }
 
     /// Gives the peer what it takes.

@@ -5,7 +5,7 @@ import Logging
 import MirrorProgram
 import PacketFilter
 
-/// Answers `apply`, `status` and `stats`.
+/// Answers `apply`, `status`, `stats` and `watch`.
 final class ControlService {
     private let dataplane: Dataplane
     private let directory: StateDirectory
@@ -18,15 +18,23 @@ final class ControlService {
     }
 
     /// One reply, whatever the line is.
-    func answer(_ line: ArraySlice<UInt8>) -> [UInt8] {
+    func answer(_ line: ArraySlice<UInt8>) -> ControlAnswer {
         let reply: DataplaneReply
+        var stream: WatchStream?
         do {
-            reply = try serve(JSONDecoder().decode(DataplaneRequest.self, from: Data(line)))
+            let request = try JSONDecoder().decode(DataplaneRequest.self, from: Data(line))
+            if case .watch(let taps) = request { stream = try WatchStream(dataplane, taps) }
+            reply = try serve(request)
         } catch let error as DecodingError {
             reply = DataplaneReply(error: error.place)
         } catch {
             reply = DataplaneReply(error: "\(error)")
         }
+        let bytes = Self.bytes(reply)
+        return stream.map { .stream(bytes, $0) } ?? .reply(bytes)
+    }
+
+    private static func bytes(_ reply: DataplaneReply) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return (try? encoder.encode(reply)).map { Array($0) } ?? Array(#"{"error":"the reply cannot be written"}"#.utf8)
@@ -36,6 +44,7 @@ final class ControlService {
         switch request {
         case .status: return DataplaneReply(status: dataplane.status())
         case .stats: return DataplaneReply(stats: dataplane.statistics())
+        case .watch(let taps): return DataplaneReply(watch: taps)
         case .apply(var program):
             try program.validate()
             try program.compileFilters()

@@ -4,6 +4,14 @@
 import CShims
 import Glibc
 
+/// What one line is answered with.
+package enum ControlAnswer {
+    /// Without newline.
+    case reply([UInt8])
+    /// A reply, and what follows it on the connection, which is not read any more.
+    case stream([UInt8], WatchStream)
+}
+
 /// A listening socket and its clients.
 package final class ControlSocket {
     /// Longest line; a program of a thousand taps is a fiftieth of that.
@@ -13,14 +21,17 @@ package final class ControlSocket {
     private let loop: EventLoop
     private let path: String
     private let listener: Descriptor
-    private let answer: (_ line: ArraySlice<UInt8>) -> [UInt8]
+    private let answer: (_ line: ArraySlice<UInt8>) -> ControlAnswer
     private var clients: [Int32: ControlClient] = [:]
+    /// Streams are looked at this often: what comes meanwhile has to fit into a watch's ring.
+    private static let streamInterval = Duration.milliseconds(2)
+    private var streaming: EventLoop.Timer?
 
     /// - Parameters:
     ///   - path: taken over from a run before; the state directory's lock says that nobody else listens there.
-    ///   - answer: one reply, without newline, for one line.
+    ///   - answer: for one line.
     package init(
-        _ loop: EventLoop, path: String, answer: @escaping (_ line: ArraySlice<UInt8>) -> [UInt8]
+        _ loop: EventLoop, path: String, answer: @escaping (_ line: ArraySlice<UInt8>) -> ControlAnswer
     ) throws(HostError) {
         self.loop = loop
         self.path = path
@@ -37,6 +48,7 @@ package final class ControlSocket {
         StateDirectory.giveToGroup(path)
         try check("cannot listen on \(path)") { listen(listener.raw, 64) }
         try loop.watch(listener.raw) { [unowned self] _ in accept() }
+        streaming = loop.timer { [weak self] in self?.serveStreams() }
     }
 
     package func close() {
@@ -98,17 +110,38 @@ package final class ControlSocket {
     private func serve(_ client: ControlClient) {
         let hadOutput = client.hasOutput
         client.send()
-        if !client.hasOutput {
-            client.receive()
-            while !client.hasOutput, let line = client.nextLine() {
-                client.queue(answer(line))
-                client.send()
+        if !client.hasOutput || client.stream != nil { client.receive() }
+        while client.stream == nil, !client.hasOutput, let line = client.nextLine() {
+            switch answer(line) {
+            case .reply(let reply): client.queue(reply)
+            case .stream(let reply, let stream):
+                client.queue(reply)
+                client.stream = stream
+                streaming?.schedule(in: Self.streamInterval)
             }
+            client.send()
         }
+        if let stream = client.stream { serve(stream, client) }
         if client.isOver {
             drop(client)
         } else if client.hasOutput != hadOutput {
             follow(client)
         }
+    }
+
+    /// Copies to one that watches; one that has said its last gets the end of its stream.
+    private func serve(_ stream: WatchStream, _ client: ControlClient) {
+        if client.hasEnded || stream.isOver {
+            client.append(stream.finish(queued: client.queued))
+            client.finish()
+        } else {
+            client.append(stream.next(queued: client.queued))
+        }
+        client.send()
+    }
+
+    private func serveStreams() {
+        for client in clients.values where client.stream != nil { serve(client) }
+        if clients.values.contains(where: { $0.stream != nil }) { streaming?.schedule(in: Self.streamInterval) }
     }
 }

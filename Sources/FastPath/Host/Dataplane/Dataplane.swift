@@ -29,7 +29,8 @@ package final class Dataplane {
     var current: Generation?
     var previous: Generation?
     var lastNumber: UInt32 = 0
-    /// Places of destinations in the tables, by what they are: a changed destination gets a place of its own.
+    /// Places of destinations in the tables, by what they are: a changed destination gets a place of its own. The first
+    /// `Watch.most` are those of watches.
     var indices: [MirrorProgram.Destination: Int] = [:]
 
     // What is in the kernel and in the worker's table.
@@ -42,6 +43,9 @@ package final class Dataplane {
     /// Out of use, and to be closed once the worker has a table without them.
     var leavingUplinks: [UplinkSocket] = []
     var leavingSpans: [SpanPort] = []
+    /// Those who look on, and those who did until the worker has a table without them.
+    var watches: [Watch] = []
+    var leavingWatches: [Watch] = []
     /// Sockets that are closed, and when the kernel can be trusted to have let go of their chunks.
     var closed: [(number: UInt16, free: ContinuousClock.Instant)] = []
     /// Frames that were handed to an uplink which ended before the kernel took them.
@@ -165,6 +169,7 @@ package final class Dataplane {
         warn(of: next)
         previous = current
         current = next
+        keep(watches(over: program))
         reconcile()
     }
 
@@ -230,7 +235,7 @@ package final class Dataplane {
     private func assignIndices(_ program: MirrorProgram) {
         var taken = Set(indices.values)
         for destination in program.destinations where indices[destination] == nil && !destination.isSpread {
-            let index = (0...).first { !taken.contains($0) }!
+            let index = (Watch.most...).first { !taken.contains($0) }!
             indices[destination] = index
             taken.insert(index)
         }

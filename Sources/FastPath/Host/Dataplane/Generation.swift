@@ -13,12 +13,15 @@ final class Generation {
     var program: MirrorProgram
     /// Slot of each port by id.
     let slots: [String: Int]
-    let selection: Selection
+    private(set) var selection: Selection
     let entries: CaptureEntries
     /// Taps and destinations that a frame lost at a capture point was meant for.
     let losers: [CapturePoint: (taps: [String], destinations: Set<String>)]
     /// Where the rings stood when the entries were put in place: past these no record of the generation before is left.
     var switchPositions: [UInt]?
+    private let ports: [CapturePlan.Port]
+    private let targets: Targets
+    private let ledger: Ledger
 
     init(
         _ number: UInt32, _ program: MirrorProgram, slots: [String: Int], ledger: Ledger,
@@ -29,10 +32,15 @@ final class Generation {
         self.slots = slots
         let plan = CapturePlan(program, slots: slots)
         losers = plan.losers
-        let targets = Targets(program, indices, ledger)
-        selection = Selection(generation: number, ports: plan.ports.map { targets.port($0, ledger) })
+        ports = plan.ports
+        targets = Targets(program, indices, ledger)
+        self.ledger = ledger
+        selection = targets.selection(number, ports, ledger, [])
         entries = try CaptureEntries(capture, generation: number, taps: plan.taps, wishes: plan.wishes)
     }
+
+    /// Lets these look on, and no others, from the next table on. What the capture program does is the same.
+    func select(_ watches: [Watch]) { selection = targets.selection(number, ports, ledger, watches) }
 
     /// The destinations of a program by id: places in the table, and the members of spreads.
     private struct Targets {
@@ -49,12 +57,19 @@ final class Generation {
             }
         }
 
-        func port(_ port: CapturePlan.Port, _ ledger: Ledger) -> Selection.Port {
+        func selection(
+            _ number: UInt32, _ ports: [CapturePlan.Port], _ ledger: Ledger, _ watches: [Watch]
+        ) -> Selection {
+            Selection(generation: number, ports: ports.map { port($0, ledger, watches) })
+        }
+
+        private func port(_ port: CapturePlan.Port, _ ledger: Ledger, _ watches: [Watch]) -> Selection.Port {
             let used = Set(port.taps.flatMap(\.destinations)).filter { spreads[$0] != nil }.sorted()
             let taps = port.taps.map { tap in
                 Selection.Tap(
                     counters: ledger.block(tap: tap.id), destinations: tap.destinations.compactMap { places[$0] },
                     spreads: tap.destinations.compactMap(used.firstIndex),
+                    watchers: watches.filter { $0.taps.contains(tap.id) }.map(\.place),
                     actions: tap.hasActions ? (tap: tap, state: ledger.state(of: tap)) : nil)
             }
             return Selection.Port(slot: port.slot, taps: taps, spreads: used.map { spreads[$0]! })

@@ -49,7 +49,11 @@ package struct PortPlan {
         self.slot = slot
         mode = port.capture
         if port.netns != nil {
-            error = "capture in another network namespace is not served by this version; leave netns out"
+            error = "ports of other network namespaces are not served by this version"
+            return
+        }
+        if port.capture == .inline, port.policy == .require {
+            error = Self.noInline
             return
         }
         guard let link = links[port.interface] else {
@@ -98,11 +102,13 @@ package struct PortPlan {
         return nil
     }
 
+    private static var noInline: String { "inline capture is not served by this version; use tap, xdp or span" }
+
     /// What needs no try: modes that there are not, and interfaces that XDP would harm, unless it is required.
     private static func refusal(
         _ port: MirrorProgram.Port, _ link: Link, _ defaultRoutes: Set<Int32>
     ) -> String? {
-        if port.capture == .inline { return "inline capture is not served by this version; use tap, xdp or span" }
+        if port.capture == .inline { return noInline }
         if port.capture != .xdp || port.policy == .require { return nil }
         if link.kind == "veth" {
             return "\(link.name) is a veth, and XDP costs its TCP three quarters of the rate; "

@@ -86,10 +86,17 @@ extension Dataplane {
         let wanted = Dictionary(
             routes.values.filter { $0.fate == nil }.compactMap(\.link).map { ($0.index, $0) }, uniquingKeysWith: { $1 })
         uplinkErrors = [:]
+        leaveMisruled()
         for (index, link) in wanted where uplinks[index] == nil {
+            let rule = rule(of: link.name)
+            if let obstacle = rule.obstacle {
+                uplinkErrors[index] = obstacle
+                continue
+            }
             guard let number = freeNumbers(1).first else { break }
             do throws(HostError) {
-                uplinks[index] = try UplinkSocket(link, number: number, area: worker.area)
+                uplinks[index] = try UplinkSocket(
+                    link, number: number, area: worker.area, isDedicated: rule.dedicated)
                 numbers.insert(number)
                 logger.info("copies leave through \(link.name)")
             } catch {
@@ -116,7 +123,7 @@ extension Dataplane {
     }
 
     /// Lowest numbers that no socket has.
-    private func freeNumbers(_ count: Int) -> [UInt16] {
+    func freeNumbers(_ count: Int) -> [UInt16] {
         Array((UInt16(0)..<4096).lazy.filter { !self.numbers.contains($0) }.prefix(count))
     }
 
@@ -192,7 +199,8 @@ extension Dataplane {
     }
 
     var shape: TableShape {
-        var rows = [TableShape.Row?](repeating: nil, count: (indices.values.max() ?? -1) + 1)
+        var rows = [TableShape.Row?](repeating: nil, count: max(Watch.most, (indices.values.max() ?? 0) + 1))
+        for watch in watches { rows[watch.place] = row(of: watch) }
         for (destination, index) in indices {
             guard let route = routes[destination] else { continue }
             let uplink = route.fate == nil ? route.link.flatMap { uplinks[$0.index] } : nil
@@ -205,22 +213,27 @@ extension Dataplane {
         }
         return TableShape(
             generation: current?.number ?? 0, previous: previous?.number, rows: rows,
-            uplinks: uplinks.values.map(\.number).sorted(), spans: spans.values.flatMap(\.numbers).sorted())
+            uplinks: (uplinks.values.map(\.number) + watches.map(\.number)).sorted(), limits: limits,
+            spans: spans.values.flatMap(\.numbers).sorted())
     }
 
     func contents() -> WorkerHost.Contents {
-        let byNumber = Dictionary(uniqueKeysWithValues: uplinks.values.map { ($0.number, $0.pointer) })
-        let rows = shape.rows.map { row in
+        let pointers =
+            uplinks.values.map { ($0.number, $0.pointer) } + watches.map { ($0.number, $0.uplink.uplink) }
+        let byNumber = Dictionary(uniqueKeysWithValues: pointers)
+        let limits = limits
+        let counters = Dictionary(uniqueKeysWithValues: watches.map { ($0.place, $0.counters) })
+        let rows = shape.rows.enumerated().map { place, row in
             DestinationPlan(
                 encapsulation: row?.encapsulation, frameLimit: row?.frameLimit ?? 0,
                 uplink: row?.uplink.flatMap { byNumber[$0] }, fate: row == nil ? .noRoute : row!.fate,
-                counters: row.map { ledger.block(destination: $0.id) } ?? spare,
+                counters: counters[place] ?? row.map { ledger.block(destination: $0.id) } ?? spare,
                 sequence: row?.encapsulation.flatMap(sequence))
         }
         return WorkerHost.Contents(
             current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection,
             destinations: rows,
-            uplinks: uplinks.values.map(\.pointer), spans: spans.values.flatMap(\.sources))
+            uplinks: pointers.map(\.1), limits: uplinks.keys.map { limits[$0] }, spans: spans.values.flatMap(\.sources))
     }
 
     private func sequence(_ header: OuterHeader) -> SequenceWord? {
@@ -230,7 +243,7 @@ extension Dataplane {
     /// Gives the worker a new table where something has changed, and closes what only the old one had.
     func publish() throws(HostError) {
         let wanted = shape
-        if wanted != published || !leavingUplinks.isEmpty || !leavingSpans.isEmpty {
+        if wanted != published || !leavingUplinks.isEmpty || !leavingSpans.isEmpty || !leavingWatches.isEmpty {
             try worker.publish(contents())
             published = wanted
         }
@@ -243,12 +256,14 @@ extension Dataplane {
     private func closeLeft() {
         let now = ContinuousClock.now
         abandoned += leavingUplinks.reduce(0) { $0 + $1.queuedFrames }
-        closed += leavingUplinks.map { ($0.number, now) }
+        closed += (leavingUplinks.map(\.number) + leavingWatches.map(\.number)).map { ($0, now) }
         for span in leavingSpans {
             closed += span.numbers.map { ($0, span.isZeroCopy ? now.advanced(by: .seconds(1)) : now) }
         }
         leavingUplinks = []
         leavingSpans = []
+        for watch in leavingWatches { watch.settle(worker.area.base) }
+        leavingWatches = []
         for socket in closed where socket.free <= now {
             worker.giveBack(worker.thread.chunks(heldBy: socket.number))
             numbers.remove(socket.number)

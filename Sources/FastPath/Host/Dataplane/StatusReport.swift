@@ -18,7 +18,8 @@ extension Dataplane {
         }
         return DataplaneStatus(
             version: dataplaneVersion, pid: getpid(), epoch: epoch, generation: current?.program.generation,
-            ports: ports, destinations: destinations, taps: taps, deliveries: deliveryPlans.map(status))
+            ports: ports, destinations: destinations, taps: taps, deliveries: deliveryPlans.map(status),
+            uplinks: uplinkStatus())
     }
 
     private func status(_ plan: PortPlan) -> PortStatus {
@@ -66,7 +67,7 @@ extension Dataplane {
         }
         var status = DestinationStatus(
             id: destination.id, state: .ready, uplink: route.link?.name, source: route.source, nextHop: route.nextHop,
-            mtu: route.mtu, reason: route.reason)
+            mtu: route.mtu, reason: route.reason ?? rivalry(destination))
         if route.fate != nil {
             status.state = route.isError ? .error : .unreachable
         } else if let error = route.link.flatMap({ uplinkErrors[$0.index] }) {
@@ -74,6 +75,14 @@ extension Dataplane {
             status.reason = error
         }
         return status
+    }
+
+    /// A tunnel that a device of this host would take for its own is used all the same.
+    private func rivalry(_ destination: MirrorProgram.Destination) -> String? {
+        guard case .tunnel(let tunnel) = destination.target else { return nil }
+        return kernel.links.rival(
+            tunnel.encapsulation, udpPort: tunnel.udpPort, tunnelID: tunnel.tunnelID, isIPv6: tunnel.remote.isIPv6
+        )?.rivalry
     }
 
     private func status(
@@ -154,5 +163,15 @@ extension DestinationStatus {
             }
         let reasons = missing.map { member in member.reason.map { "\(member.id): \($0)" } ?? member.id }
         self.init(id: id, state: state, reason: reasons.isEmpty ? nil : reasons.joined(separator: "; "))
+    }
+}
+
+extension Link {
+    /// What is said of a tunnel of ours that this device would take for its own.
+    var rivalry: String? {
+        guard let tunnel else { return nil }
+        let id = tunnel.tunnelID.map { "VNI \($0)" } ?? "every VNI"
+        return
+            "\(kind) device \(name) of this host has UDP port \(tunnel.udpPort) and \(id) too: packets of one are taken for the other's; use another tunnel id or port"
     }
 }

@@ -18,5 +18,7 @@ struct TableShape: Equatable {
     /// By the destinations' indices.
     var rows: [Row?]
     var uplinks: [UInt16]
+    /// By interface.
+    var limits: [Int32: MirrorProgram.RateLimit]
     var spans: [UInt16]
 }

@@ -11,6 +11,8 @@ final class UplinkSocket {
     /// Number among the worker's sockets.
     let number: UInt16
     let pointer: UnsafeMutablePointer<Uplink>
+    /// No production traffic uses the interface.
+    let isDedicated: Bool
     private let socket: XSKSocket
     /// Since when no destination uses it.
     var idleSince: ContinuousClock.Instant?
@@ -18,10 +20,11 @@ final class UplinkSocket {
     /// Queues that are tried when others hold the first ones.
     private static let mostQueues = 64
 
-    init(_ link: Link, number: UInt16, area: XSKSocket.Area) throws(HostError) {
+    init(_ link: Link, number: UInt16, area: XSKSocket.Area, isDedicated: Bool) throws(HostError) {
         interface = link.index
         self.number = number
-        socket = try Self.open(link, area)
+        self.isDedicated = isDedicated
+        socket = try Self.open(link, area, isDedicated ? .transmitAlone : .transmit)
         pointer = .allocate(capacity: 1)
         pointer.initialize(
             to: Uplink(
@@ -32,6 +35,9 @@ final class UplinkSocket {
         pointer.deinitialize(count: 1)
         pointer.deallocate()
     }
+
+    /// The driver sends from the frames' memory itself.
+    var isZeroCopy: Bool { socket.isZeroCopy }
 
     /// Whether frames may be longer than a chunk.
     var takesLongFrames: Bool { socket.takesLongFrames }
@@ -54,11 +60,13 @@ final class UplinkSocket {
         return frames
     }
 
-    private static func open(_ link: Link, _ area: XSKSocket.Area) throws(HostError) -> XSKSocket {
+    private static func open(
+        _ link: Link, _ area: XSKSocket.Area, _ role: XSKSocket.Role
+    ) throws(HostError) -> XSKSocket {
         var last: HostError?
         for queue in 0..<min(max(1, link.transmitQueues), mostQueues) {
             do throws(HostError) {
-                return try XSKSocket.open(.transmit, interface: link.index, name: link.name, queue: queue, area: area)
+                return try XSKSocket.open(role, interface: link.index, name: link.name, queue: queue, area: area)
             } catch {
                 // The first queue's answer is the one to tell of: further queues may simply not exist.
                 last = last ?? error

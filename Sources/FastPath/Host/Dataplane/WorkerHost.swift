@@ -4,6 +4,7 @@
 import CShims
 import FastPath
 import Glibc
+import MirrorProgram
 
 /// One running worker. Everything that changes for it travels as a new forwarding table.
 final class WorkerHost {
@@ -26,6 +27,8 @@ final class WorkerHost {
         var previous: Selection?
         var destinations: [DestinationPlan]
         var uplinks: [UnsafeMutablePointer<Uplink>]
+        /// Caps of the first ones.
+        var limits: [MirrorProgram.RateLimit?]
         var spans: [UnsafeMutablePointer<SpanSource>]
     }
 
@@ -129,7 +132,8 @@ final class WorkerHost {
         defer { returning = [] }
         return ForwardingTable(
             serial: serial, current: contents.current, previous: contents.previous, destinations: contents.destinations,
-            uplinks: contents.uplinks, spans: contents.spans, returned: returning, wanted: wanted)
+            uplinks: contents.uplinks, limits: contents.limits, spans: contents.spans, returned: returning,
+            wanted: wanted)
     }
 
     /// Takes back chunks of a socket that is closed and in no table, with the next table.

@@ -58,12 +58,19 @@ extension Dataplane {
     func status(_ plan: DeliveryPlan) -> DeliveryStatus {
         var status = DeliveryStatus(
             id: plan.delivery.id, state: plan.down == nil ? .ready : plan.isError ? .error : .down,
-            underlays: plan.underlays.values.sorted(), reason: plan.down)
+            underlays: plan.underlays.values.sorted(), reason: plan.down ?? rivalry(plan.delivery))
         if let error = deliveryError ?? plan.underlays.keys.compactMap({ deliverProgram?.errors[$0] }).first {
             status.state = .error
             status.reason = error
         }
         return status
+    }
+
+    private func rivalry(_ delivery: MirrorProgram.Delivery) -> String? {
+        kernel.links.rival(
+            delivery.encapsulation, udpPort: delivery.udpPort, tunnelID: delivery.tunnelID,
+            isIPv6: delivery.peers[0].isIPv6
+        )?.rivalry
     }
 
     var deliveryStatistics: [DeliveryStatistics] {

@@ -16,6 +16,8 @@ package struct Link: Hashable {
     /// ARPHRD_ETHER for everything that has Ethernet frames.
     package var hardwareType: UInt16 = 0
     package var transmitQueues = 1
+    /// Of a vxlan or geneve device whose packets are of this network namespace.
+    package var tunnel: TunnelDevice?
 
     package var isUp: Bool { flags & UInt32(HS_IFF_UP) != 0 }
     package var isEthernet: Bool { hardwareType == UInt16(HS_ARPHRD_ETHER) && flags & UInt32(HS_IFF_LOOPBACK) == 0 }
@@ -49,7 +51,12 @@ package struct Link: Hashable {
             transmitQueues = Int(queues.number(at: 0, as: UInt32.self))
         }
         if let info = attributes[Int(IFLA_LINKINFO)] {
-            kind = NetlinkMessage.attributes(info)[Int(IFLA_INFO_KIND)]?.text ?? ""
+            let details = NetlinkMessage.attributes(info)
+            kind = details[Int(IFLA_INFO_KIND)]?.text ?? ""
+            // One that was moved here goes on sending and listening in the namespace where it was made.
+            if attributes[Int(IFLA_LINK_NETNSID)] == nil, let data = details[Int(IFLA_INFO_DATA)] {
+                tunnel = TunnelDevice(kind: kind, NetlinkMessage.attributes(data))
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 // All interfaces of this namespace, followed live: one dump, then every event. Lost events mean a new dump.
 
 import CShims
+package import MirrorProgram
 
 /// The kernel's interfaces by index and by name.
 package struct LinkTable {
     package private(set) var byIndex: [Int32: Link] = [:]
     private var indexOfName: [String: Int32] = [:]
+    /// Devices that end tunnels of their own, by what they take packets by.
+    private var tunnelDevices: [TunnelDevice: Set<Int32>] = [:]
 
     package init() {}
 
@@ -30,8 +33,23 @@ package struct LinkTable {
         let new = message.type == Int(RTM_NEWLINK) ? link : nil
         if old == new { return false }
         if let old, indexOfName[old.name] == old.index { indexOfName[old.name] = nil }
+        if let tunnel = old?.tunnel { tunnelDevices[tunnel]?.remove(link.index) }
         byIndex[link.index] = new
         if let new { indexOfName[new.name] = new.index }
+        if let tunnel = new?.tunnel { tunnelDevices[tunnel, default: []].insert(link.index) }
         return true
+    }
+
+    /// A device of this host that takes the packets of such a tunnel for its own; one that is down takes none.
+    package func rival(
+        _ encapsulation: MirrorProgram.Encapsulation, udpPort: UInt16, tunnelID: UInt32, isIPv6: Bool
+    ) -> Link? {
+        var found: [Int32] = []
+        for id in [tunnelID, nil] {
+            for version in [isIPv6, nil] {
+                found += tunnelDevices[.init(encapsulation, udpPort: udpPort, tunnelID: id, isIPv6: version)] ?? []
+            }
+        }
+        return found.sorted().lazy.compactMap { self.byIndex[$0] }.first(where: \.isUp)
     }
 }

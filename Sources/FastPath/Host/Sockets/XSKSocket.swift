@@ -17,6 +17,8 @@ package final class XSKSocket {
         case receive
         /// Copies out of an interface that others use too: copy mode, since zero-copy would take over the queue's RX.
         case transmit
+        /// Copies out of an interface that nobody else uses: zero-copy if the driver can.
+        case transmitAlone
     }
 
     /// The memory that sockets register.
@@ -57,7 +59,7 @@ package final class XSKSocket {
         _ role: Role, interface: Int32, name: String, queue: Int, area: Area, chunks: [UInt64] = []
     ) throws(HostError) -> XSKSocket {
         let copy = Int(XDP_COPY), zeroCopy = Int(XDP_ZEROCOPY)
-        let modes = role == .receive ? [zeroCopy | sg, zeroCopy, copy | sg, copy] : [copy | sg, copy]
+        let modes = role == .transmit ? [copy | sg, copy] : [zeroCopy | sg, zeroCopy, copy | sg, copy]
         var last = HostError("no mode was tried")
         for mode in modes {
             do throws(HostError) {
