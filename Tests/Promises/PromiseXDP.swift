@@ -71,14 +71,36 @@ extension Promises {
             }
         }
 
+        /// A VLAN device puts the tag beside the frame, and a veth hands it over so: the driver tells it.
+        @Test func tagsBesideTheFrame() throws {
+            try Mirror.with(Mirror.program(capture: .xdp)) { mirror in
+                let tagged = try Mirror.stream(1, tags: [.init(vlan: 100)], lengths: [128])
+                try mirror.lab.a.ip("link add link eth0 name eth0.100 type vlan id 100", "link set eth0.100 up")
+                let copies = try mirror.receiver(Mirror.monitor, [tagged])
+                let socket = try PacketSocket(in: mirror.lab.a, interface: "eth0.100")
+                for number in 0..<200 {
+                    var frame = [UInt8](repeating: 0, count: 128)
+                    frame.withUnsafeMutableBytes { _ = tagged.write(UInt64(number), time: nowNanoseconds(), to: $0) }
+                    frame.removeSubrange(12..<16)
+                    try socket.send(frame)
+                }
+                copies.wait(seconds: 5) { $0.streams[0].frames >= 200 }
+                let check = copies.settle().streams[0]
+                #expect(check.frames == 200 && check.duplicates == 0 && check.reordered == 0)
+                #expect(check.differing == 0, "\(check.firstDifference ?? "")")
+                try copies.stop()
+            }
+        }
+
         @Test func aModeThatCannotBeHad() throws {
             // A bridge has no native XDP; a veth has, but is not worth it unless it is required.
             var program = Mirror.program(capture: .xdp)
             program.ports[0].interface = "br0"
             try Mirror.with(program, ready: false) { mirror in
                 let port = try mirror.status().ports[0]
-                #expect(port.state == .error && port.obtained == nil && port.hook == nil)
-                #expect(port.reason == "br0 has no native XDP: its driver does not offer it")
+                #expect(port.state == .error && port.obtained == nil && port.hook == nil && port.changes == nil)
+                #expect(
+                    port.reason == "br0 takes no native XDP program: its driver has none, or none for this MTU")
                 #expect(try !programs(mirror, "br0").contains("id"), "nothing is left half-attached")
                 program.ports[0].policy = .prefer
                 let other = try mirror.apply(program).ports[0]
@@ -89,16 +111,90 @@ extension Promises {
             }
         }
 
+        /// Another dataplane is somebody else: its program stays, and the refusal says whose it is.
+        @Test func somebodyElseIsThere() throws {
+            try Mirror.with(Mirror.program(capture: .xdp)) { mirror in
+                let before = try programs(mirror)
+                try Mirror.beside(mirror, Mirror.program(capture: .xdp)) { other in
+                    let port = try other.status().ports[0]
+                    #expect(port.state == .error && port.hook == nil)
+                    let words = "\(TappedPair.tappedPort) has an XDP program already, 'capture' (id "
+                    #expect(port.reason?.hasPrefix(words) == true, "\(port)")
+                    #expect(try programs(mirror) == before, "nothing is left half-attached")
+                    let tapped = try other.apply(Mirror.program()).ports[0]
+                    #expect(tapped.state == .capturing && tapped.hook == "tcx")
+                }
+                #expect(try mirror.status().ports[0].displaced == nil)
+            }
+        }
+
         @Test func comesBackWhenItIsDetached() throws {
             try Mirror.with(Mirror.program(capture: .xdp)) { mirror in
                 // By force: what holds the link's place is none of ours any more.
-                let links = try mirror.lab.host.command("bpftool", "link", "show")
-                let ours = links.split(separator: "\n").last { $0.contains(": xdp") }?.split(separator: ":").first
-                let id = String(try #require(ours))
-                try mirror.lab.host.command("bpftool", "link", "detach", "id", id)
+                try mirror.lab.host.command("bpftool", "link", "detach", "id", try link(mirror))
                 #expect(poll(seconds: 5) { (try? mirror.status().ports[0].displaced) == 1 })
                 #expect(try programs(mirror).contains("driver"))
             }
+        }
+
+        @Test func aSteeringProgramComesBackToo() throws {
+            try Mirror.with(Mirror.program(.in, capture: .span)) { mirror in
+                try mirror.lab.host.command("bpftool", "link", "detach", "id", try link(mirror))
+                #expect(poll(seconds: 5) { (try? mirror.status().ports[0].displaced) == 1 })
+                #expect(try programs(mirror, TappedPair.spanPort).contains("driver"))
+            }
+        }
+
+        /// Another port on the same interface has another program: it takes the place of the first one within one link.
+        @Test func aProgramIsReplacedInItsLink() throws {
+            try Mirror.with(Mirror.program(capture: .xdp)) { mirror in
+                let stream = try Mirror.stream(1, lengths: [128])
+                let originals = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: [stream])
+                let copies = try mirror.receiver(Mirror.monitor, [stream])
+                let sender = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 10_000)
+                let (first, before) = (try link(mirror), try programs(mirror))
+                for life in 2...11 {
+                    var program = Mirror.program(capture: .xdp)
+                    program.generation = UInt64(life)
+                    program.ports[0].id = "port \(life)"
+                    program.taps[0].port = "port \(life)"
+                    #expect(try mirror.apply(program).ports[0].hook == "xdp-native+tcx")
+                    let count = copies.count
+                    try #require(copies.wait(seconds: 5) { $0.frames > count + 1_000 })
+                }
+                #expect(try link(mirror) == first && programs(mirror) != before)
+                originals.settle().streams[0].expectWhole(try sender.stop(), "originals")
+                let check = copies.settle().streams[0]
+                #expect(check.differing == 0 && check.duplicates == 0 && check.reordered == 0)
+                try originals.stop()
+                try copies.stop()
+            }
+        }
+
+        /// `rxvlan` is off while XDP captures, and on again when the port goes, also after a life that was cut short.
+        @Test func settingsArePutBack() throws {
+            try Mirror.with(Mirror.program(capture: .xdp)) { mirror in
+                func isOn() throws -> Bool {
+                    try mirror.lab.host.command("ethtool", "-k", TappedPair.tappedPort)
+                        .contains("rx-vlan-offload: on")
+                }
+                #expect(try mirror.status().ports[0].changes == ["rxvlan off"] && !isOn())
+                let tapped = try mirror.apply(Mirror.program()).ports[0]
+                #expect(try tapped.changes == nil && isOn())
+                try mirror.apply(Mirror.program(capture: .xdp))
+                try #require(try !isOn() && kill(mirror.status().pid, SIGKILL) == 0)
+                try mirror.startAgain()
+                #expect(try mirror.status().ports[0].changes == ["rxvlan off"] && !isOn())
+                try mirror.apply(MirrorProgram(generation: 9))
+                #expect(try isOn())
+            }
+        }
+
+        /// The kernel's id of the XDP link that was made last.
+        private func link(_ mirror: Mirror) throws -> String {
+            let links = try mirror.lab.host.command("bpftool", "link", "show")
+            let ours = links.split(separator: "\n").last { $0.contains(": xdp") }?.split(separator: ":").first
+            return String(try #require(ours))
         }
     }
 }

@@ -36,8 +36,7 @@ package final class Dataplane {
     // What is in the kernel and in the worker's table.
     var hooks: [HookPlace: CaptureHook] = [:]
     var loaded: [CapturePoint: Descriptor] = [:]
-    /// There once a port is captured by XDP.
-    var captureXDP: CaptureXDP?
+    let deviceChanges: DeviceChanges
     var uplinks: [Int32: UplinkSocket] = [:]
     var spans: [String: SpanPort] = [:]
     /// Out of use, and to be closed once the worker has a table without them.
@@ -90,6 +89,7 @@ package final class Dataplane {
         self.logger = logger
         self.hookKind = hookKind
         sequences = SequenceNumbers(directory, logger)
+        deviceChanges = DeviceChanges(directory, logger)
         var random = SystemRandomNumberGenerator()
         epoch = String(random.next(), radix: 16)
         let rings = try Background { () throws(HostError) in try CaptureRingSet() }
@@ -117,6 +117,8 @@ package final class Dataplane {
         if current != nil { _ = openUplinks() }
         published = shape
         try self.worker.start(maps, contents())
+        // What an earlier run has changed is put back, unless the first program goes on with it.
+        if current == nil { deviceChanges.keepTags(in: [:]) }
         reconcile()
         tick.schedule(in: .seconds(1))
     }
@@ -184,6 +186,7 @@ package final class Dataplane {
         hooks = [:]
         deliverProgram = nil
         for span in spans.values { span.detach() }
+        deviceChanges.keepTags(in: [:])
         let positions = worker.thread.producedPositions
         let deadline = ContinuousClock.now.advanced(by: .milliseconds(300))
         let isDone = { [self] in
@@ -206,11 +209,24 @@ package final class Dataplane {
                 hooks[place] = nil
             }
         }
+        inspectSpans()
         worker.followClock()
         sequences.keepAhead()
         inspectDeliveries()
         reconcile()
         tick?.schedule(in: .seconds(1))
+    }
+
+    private func inspectSpans() {
+        for (id, span) in spans where !span.isInPlace {
+            logger.warning("\(span.name) was not steered any more; putting the program back")
+            do throws(HostError) {
+                try span.restore()
+                displacements[span.interface, default: 0] += 1
+            } catch {
+                leave(id, span)
+            }
+        }
     }
 
     /// A port keeps its slot as long as any program names it.
