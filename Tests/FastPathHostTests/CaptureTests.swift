@@ -104,7 +104,8 @@ struct CaptureTests {
             #expect(eventually { entries.counts(into).matched >= counted + 5 })
             let none = #expect(throws: HostError.self) {
                 let bridge = Int32(if_nametoindex("d0"))
-                _ = try CaptureHook(loaded, interface: bridge, name: "d0", ingress: true, kind: .xdp)
+                let other = try CaptureXDP.load(sharing: program, slot: 8, direction: HS_IN, interface: bridge)
+                _ = try CaptureHook(other, interface: bridge, name: "d0", ingress: true, kind: .xdp)
             }
             #expect(none?.description == "d0 takes no native XDP program: its driver has none, or none for this MTU")
         }

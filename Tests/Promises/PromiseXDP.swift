@@ -13,8 +13,11 @@ extension Promises {
             try mirror.lab.host.command("bpftool", "net", "show", "dev", interface)
         }
 
-        @Test func modesChangeUnderLoad() throws {
+        /// A veth without GRO makes its receive queue when XDP comes and throws it away, with the frames in it, when XDP
+        /// goes: that is the kernel's, and what docs/limits.md says of it is measured here. With GRO the queue is there anyway.
+        @Test(arguments: [true, false]) func modesChangeUnderLoad(gro: Bool) throws {
             try Mirror.with(Mirror.program()) { mirror in
+                try mirror.lab.host.offloads(of: TappedPair.tappedPort, ["gro": gro])
                 let stream = try Mirror.stream(1, lengths: [128])
                 let originals = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: [stream])
                 let copies = try mirror.receiver(Mirror.monitor, [stream])
@@ -31,7 +34,11 @@ extension Promises {
                 let count = copies.count
                 try #require(copies.wait(seconds: 5) { $0.frames > count + 3_000 })
                 let sent = try sender.stop()
-                originals.settle().streams[0].expectWhole(sent, "originals")
+                let arrived = originals.settle().streams[0]
+                print(
+                    "figure: XDP came and went twice, gro \(gro ? "on" : "off"): \(arrived.lost(of: sent)) of \(sent.frames) originals lost"
+                )
+                if gro { arrived.expectWhole(sent, "originals") }
                 let check = copies.settle().streams[0]
                 #expect(check.differing == 0 && check.duplicates == 0)
                 try originals.stop()
@@ -41,16 +48,18 @@ extension Promises {
 
         @Test func aKilledDataplaneLeavesNoProgram() throws {
             try Mirror.with(Mirror.program(capture: .xdp)) { mirror in
+                try mirror.lab.host.offloads(of: TappedPair.tappedPort, ["gro": true])
                 let stream = try Mirror.stream(1, lengths: [128])
                 let originals = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: [stream])
                 let sender = try FrameSender(stream, in: mirror.lab.a, interface: "eth0", rate: 10_000)
                 #expect(try programs(mirror).contains("driver"))
-                originals.wait(seconds: 5) { $0.frames > 3_000 }
+                try #require(originals.wait(seconds: 5) { $0.frames > 3_000 })
                 try #require(kill(mirror.status().pid, SIGKILL) == 0)
                 #expect(try poll(seconds: 2) { try !programs(mirror).contains("driver") })
                 let count = originals.count
-                originals.wait(seconds: 5) { $0.frames > count + 3_000 }
-                originals.settle().streams[0].expectWhole(try sender.stop(), "originals")
+                try #require(originals.wait(seconds: 5) { $0.frames > count + 3_000 })
+                let sent = try sender.stop()
+                originals.settle().streams[0].expectWhole(sent, "originals")
                 try originals.stop()
             }
         }
@@ -71,24 +80,25 @@ extension Promises {
             }
         }
 
-        /// A VLAN device puts the tag beside the frame, and a veth hands it over so: the driver tells it.
+        /// A bridge sends a tag beside the frame, and a veth hands it over so: the driver tells it.
         @Test func tagsBesideTheFrame() throws {
             try Mirror.with(Mirror.program(capture: .xdp)) { mirror in
-                let tagged = try Mirror.stream(1, tags: [.init(vlan: 100)], lengths: [128])
-                try mirror.lab.a.ip("link add link eth0 name eth0.100 type vlan id 100", "link set eth0.100 up")
-                let copies = try mirror.receiver(Mirror.monitor, [tagged])
-                let socket = try PacketSocket(in: mirror.lab.a, interface: "eth0.100")
-                for number in 0..<200 {
-                    var frame = [UInt8](repeating: 0, count: 128)
-                    frame.withUnsafeMutableBytes { _ = tagged.write(UInt64(number), time: nowNanoseconds(), to: $0) }
-                    frame.removeSubrange(12..<16)
-                    try socket.send(frame)
+                try mirror.lab.a.ip(
+                    "link add br9 type bridge stp_state 0 mcast_snooping 0", "link add in9 type veth peer name to9",
+                    "link set br9 up", "link set to9 up", "link set in9 master br9 up", "link set eth0 master br9")
+                let streams = [
+                    try Mirror.stream(1, tags: [.init(vlan: 100, priority: 5)], lengths: [100, 128, 1514]),
+                    try Mirror.stream(2, tags: [.init(type: 0x88A8, vlan: 7), .init(vlan: 100)], lengths: [128]),
+                ]
+                let copies = try mirror.receiver(Mirror.monitor, streams)
+                let sent = try streams.map {
+                    try FrameSender($0, in: mirror.lab.a, interface: "to9", rate: 4_000, count: 600).wait()
                 }
-                copies.wait(seconds: 5) { $0.streams[0].frames >= 200 }
-                let check = copies.settle().streams[0]
-                #expect(check.frames == 200 && check.duplicates == 0 && check.reordered == 0)
-                #expect(check.differing == 0, "\(check.firstDifference ?? "")")
-                try copies.stop()
+                copies.wait(seconds: 5) { $0.frames >= 1_200 }
+                _ = copies.settle()
+                for (check, sent) in zip(try copies.stop().streams, sent) {
+                    check.expectWhole(sent, "stream \(check.stream.id)")
+                }
             }
         }
 
@@ -163,7 +173,8 @@ extension Promises {
                     try #require(copies.wait(seconds: 5) { $0.frames > count + 1_000 })
                 }
                 #expect(try link(mirror) == first && programs(mirror) != before)
-                originals.settle().streams[0].expectWhole(try sender.stop(), "originals")
+                let sent = try sender.stop()
+                originals.settle().streams[0].expectWhole(sent, "originals")
                 let check = copies.settle().streams[0]
                 #expect(check.differing == 0 && check.duplicates == 0 && check.reordered == 0)
                 try originals.stop()
