@@ -145,6 +145,10 @@ import Testing
                 ["side": "peer", "interface": "veth0", "capture": "span", "mac": "52:54:00:AA:BB:CC"],
                 ["interface": "veth0", "capture": "span", "side": "peer", "mac": "52:54:00:aa:bb:cc"]
             ),
+            (
+                ["capture_policy": "require", "capture": "xdp", "interface": "veth0"],
+                ["interface": "veth0", "capture": "xdp", "capture_policy": "require"]
+            ),
             (nil, [:]),
         ] as [(JSON, JSON)])
     func takesBindingProfile(_ value: JSON, _ expected: JSON) throws {
@@ -155,8 +159,8 @@ import Testing
     @Test(
         arguments: [
             "veth0", ["interface": "0123456789abcdef"], ["interface": "a/b"], ["interface": "hs-x"], ["interface": 5],
-            ["interfaec": "veth0"], ["capture": "both"], ["side": "left"], ["mac": "x"], [1],
-            ["netns": "a/b"], ["netns": ".."], ["netns": ""], ["netns": 5],
+            ["interfaec": "veth0"], ["capture": "both"], ["capture_policy": "maybe"], ["side": "left"], ["mac": "x"],
+            [1], ["netns": "a/b"], ["netns": ".."], ["netns": ""], ["netns": 5],
         ] as [JSON])
     func refusesBindingProfile(_ value: JSON) {
         let text = message(create(Port.table, ["binding:profile": value], administrator: true))

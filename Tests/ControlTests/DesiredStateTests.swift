@@ -73,6 +73,7 @@ import Testing
         var span = Sample.port("span", interface: "eth7", capture: .span)
         span.profile.side = .`self`
         span.profile.netns = "blue"
+        span.profile.capturePolicy = .prefer
         span.profile.mac = MACAddress("52:54:00:00:00:01")
         let desired = try desired(
             ports: [span, ids], services: [Sample.service("s", port: "ids")],
@@ -81,6 +82,7 @@ import Testing
             desired.program.ports == [
                 .init(
                     id: "span", interface: "eth7", netns: "blue", mac: MACAddress("52:54:00:00:00:01"), capture: .span,
+                    policy: .prefer,
                     side: .`self`)
             ])
     }

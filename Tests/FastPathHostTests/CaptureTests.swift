@@ -72,6 +72,47 @@ struct CaptureTests {
         }
     }
 
+    @Test func xdpCopiesWhatIsReceivedAndTakesNobodysPlace() throws {
+        try inNamespace {
+            try ip("link add v0 type veth peer name v1")
+            try ip("link add d0 type bridge")
+            for name in ["v0", "v1"] { try ip("link set \(name) up") }
+            let program = try CaptureProgram.best()
+            let maps = try CaptureMaps(program, CaptureRingSet())
+            let into = CapturePoint(slot: 9, direction: 0)
+            let entries = try CaptureEntries(program, generation: 1, taps: [into: 1])
+            try entries.install()
+            let index = Int32(if_nametoindex("v0"))
+            let loaded = try CaptureXDP.load(sharing: program, slot: 9, direction: HS_IN, interface: index)
+            let hook = try CaptureHook(loaded, interface: index, name: "v0", ingress: true, kind: .xdp)
+            #expect(hook.isInPlace())
+            let before = entries.counts(into).matched
+            try Self.send(5, "v1")
+            usleep(50_000)  // a veth with XDP receives in NAPI
+            #expect(entries.counts(into).matched >= before + 5)
+            #expect(maps.rings.rings.reduce(0) { $0 + $1.mapping.produced } > 0)
+            let refusal = #expect(throws: HostError.self) {
+                _ = try CaptureHook(loaded, interface: index, name: "v0", ingress: true, kind: .xdp)
+            }
+            let words = "v0 has an XDP program already, 'capture' (id \(hook.programID))"
+            #expect(refusal?.description.hasPrefix(words) == true)
+            #expect(hook.isInPlace())
+            let next = try CaptureXDP.load(sharing: program, slot: 9, direction: HS_IN, interface: index)
+            let id = hook.programID
+            try hook.replace(next, "v0")
+            #expect(hook.programID != id && hook.isInPlace())
+            let counted = entries.counts(into).matched
+            try Self.send(5, "v1")
+            #expect(eventually { entries.counts(into).matched >= counted + 5 })
+            let none = #expect(throws: HostError.self) {
+                let bridge = Int32(if_nametoindex("d0"))
+                let other = try CaptureXDP.load(sharing: program, slot: 8, direction: HS_IN, interface: bridge)
+                _ = try CaptureHook(other, interface: bridge, name: "d0", ingress: true, kind: .xdp)
+            }
+            #expect(none?.description == "d0 takes no native XDP program: its driver has none, or none for this MTU")
+        }
+    }
+
     @Test func sweepsFiltersOfAnEarlierRun() throws {
         try inNamespace {
             try ip("link add v0 type veth peer name v1")

@@ -42,14 +42,30 @@ final class Mirror {
         }
     }
 
+    /// A second dataplane in the lab of the first.
+    static func beside(_ mirror: Mirror, _ program: MirrorProgram, _ body: (Mirror) throws -> Void) throws {
+        let other = try Mirror(mirror.lab, program, supervised: false)
+        defer {
+            other.dataplane.terminate()
+            other.directory.delete()
+        }
+        try body(other)
+    }
+
+    /// Starts the dataplane again on what the last one, which is dead, has left.
+    func startAgain() throws {
+        dataplane.terminate()
+        dataplane = try DataplaneProcess(in: lab.host, stateDirectory: directory.path)
+    }
+
     /// A program with one tapped (or span) port and some of the three destinations.
     static func program(
         _ direction: MirrorProgram.Direction = .both, capture: MirrorProgram.CaptureMode = .tap,
-        to destinations: [String] = [monitor]
+        policy: MirrorProgram.CapturePolicy = .require, to destinations: [String] = [monitor]
     ) -> MirrorProgram {
-        let interface = capture == .tap ? TappedPair.tappedPort : TappedPair.spanPort
+        let interface = capture == .span ? TappedPair.spanPort : TappedPair.tappedPort
         return MirrorProgram(
-            generation: 1, ports: [.init(id: port, interface: interface, capture: capture)],
+            generation: 1, ports: [.init(id: port, interface: interface, capture: capture, policy: policy)],
             destinations: destinations.map(destination),
             taps: [.init(id: tap, port: port, direction: direction, destinations: destinations)])
     }

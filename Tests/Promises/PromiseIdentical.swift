@@ -1,6 +1,6 @@
 // Promise: a copy is the original, byte for byte, at the kernel's own vxlan device and at a port of the same host:
 // frames of 14 to 9,014 bytes, tagged or not, IPv4, IPv6 and neither, both directions, two destinations at once,
-// `tap` and `span`.
+// `tap`, `xdp` and `span`.
 
 import Lab
 import MirrorProgram
@@ -39,10 +39,10 @@ extension Promises {
             }
         }
 
-        @Test(arguments: [MirrorProgram.Direction.out, .in, .both])
-        func tap(direction: MirrorProgram.Direction) throws {
+        @Test(arguments: [MirrorProgram.Direction.out, .in, .both], [MirrorProgram.CaptureMode.tap, .xdp])
+        func tap(direction: MirrorProgram.Direction, capture: MirrorProgram.CaptureMode) throws {
             let destinations = [Mirror.monitor, Mirror.second, Mirror.local]
-            try Mirror.with(Mirror.program(direction, to: destinations), .init(mtu: 9000)) { mirror in
+            try Mirror.with(Mirror.program(direction, capture: capture, to: destinations), .init(mtu: 9000)) { mirror in
                 let (forth, back) = (try Self.streams(fromB: false), try Self.streams(fromB: true))
                 let receivers = try destinations.map { try mirror.receiver($0, forth + back) }
                 let atB = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: forth)
@@ -156,6 +156,9 @@ extension Promises {
             try Mirror.with(Mirror.program(.in, capture: .span)) { mirror in
                 let details = { try mirror.lab.host.command("ip", "-d", "link", "show", TappedPair.spanPort) }
                 #expect(try details().contains("promiscuity 1"))
+                let port = try mirror.status().ports[0]
+                #expect(port.obtained == .span && port.hook == "xdp-native" && port.zeroCopy == false)
+                #expect(port.queues == 1 && port.mtuLimit == nil && port.changes == ["rxvlan off", "promisc on"])
                 try mirror.apply(MirrorProgram(generation: 2))
                 #expect(try poll(seconds: 5) { try details().contains("promiscuity 0") })
             }

@@ -1,4 +1,4 @@
-/* capture: a copy of every matched frame of a `tap` port into the ring of this CPU. Before it: tcx (or clsact) on
+/* capture: a copy of every matched frame of a port into the ring of this CPU. Before it: tcx (or clsact) on
    the port's ingress and egress. After it: CaptureRings.swift, which reads the rings through mmap.
    The original is never touched and never waits: no room in the ring is a count, nothing else. */
 #include <linux/bpf.h>
@@ -8,11 +8,17 @@
 
 #include "record.h"
 
+#ifdef HS_XDP
+#define FRAME struct xdp_md
+#define LOAD_BYTES bpf_xdp_load_bytes
+#define NEXT XDP_PASS
+#else
+#define FRAME struct __sk_buff
 #define LOAD_BYTES bpf_skb_load_bytes
-#include "own.h"
-
 /* TCX_NEXT (linux/bpf.h since 6.6), which clsact reads as TC_ACT_UNSPEC: other people's programs decide. */
 #define NEXT -1
+#endif
+#include "own.h"
 
 /* Set for each attachment before it is loaded: an ifindex would be ambiguous across namespaces. */
 const volatile __u32 port_slot = 0;
@@ -49,6 +55,8 @@ struct {
     __type(value, __u64);
 } need_wakeup SEC(".maps");
 
+#ifndef HS_XDP
+
 /* The filter programs of all capture points and generations; `filter` of an entry is a place in it. */
 struct {
     __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -73,7 +81,71 @@ struct {
     __type(value, struct hs_view);
 } view_of_cpu SEC(".maps");
 
-#ifdef HS_NO_KERNEL_FIELDS
+static __always_inline __u32 frame_length(FRAME *frame) { return frame->len; }
+static __always_inline __u32 segment_size(FRAME *frame) { return frame->gso_size; }
+static __always_inline int is_marked(FRAME *frame) { return frame->mark == HS_MARK; }
+
+/* How many frames on the wire: a virtual machine's super-frames come without their number of segments. */
+static __always_inline __u32 wire_frames(FRAME *frame)
+{
+    if (frame->gso_segs || !frame->gso_size)
+        return frame->gso_segs ?: 1;
+    return (frame->len + frame->gso_size - 1) / frame->gso_size;
+}
+
+static __always_inline void read_tag(FRAME *frame, struct hs_record *record)
+{
+    if (!frame->vlan_present)
+        return;
+    record->flags |= HS_VLAN;
+    record->vlan_protocol = bpf_ntohs(frame->vlan_proto);
+    record->vlan_tci = frame->vlan_tci;
+}
+
+#endif
+
+#if defined HS_XDP
+
+/* A driver hands over what came in: no super-frame, no mark. A veth hands over checksums that its sender has left to a
+   NIC, and nothing tells them. */
+/* The verifier must see that 32 bits are all of it. */
+static __always_inline __u32 frame_length(FRAME *frame) { return bpf_xdp_get_buff_len(frame) & 0x7fffffff; }
+static __always_inline __u32 segment_size(FRAME *frame) { return 0; }
+static __always_inline int is_marked(FRAME *frame) { return 0; }
+static __always_inline __u32 wire_frames(FRAME *frame) { return 1; }
+static __always_inline int is_partial(FRAME *frame) { return 1; }
+
+#ifdef HS_XDP_TAG
+
+/* Linux 6.8: the tag that a NIC, or the sender of a veth, has put beside the frame. The driver's own function takes the
+   place of this one in a program that is bound to its device. */
+extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *, __be16 *, __u16 *) __ksym;
+
+static __always_inline void read_tag(FRAME *frame, struct hs_record *record)
+{
+    __be16 protocol = 0;
+    __u16 tci = 0;
+
+    if (bpf_xdp_metadata_rx_vlan_tag(frame, &protocol, &tci))
+        return;
+    record->flags |= HS_VLAN;
+    record->vlan_protocol = bpf_ntohs(protocol);
+    record->vlan_tci = tci;
+}
+
+#else
+
+static __always_inline void read_tag(FRAME *frame, struct hs_record *record) {}
+
+#endif
+
+static __always_inline void read_offloads(FRAME *frame, struct hs_record *record)
+{
+    record->flags |= HS_CHECKSUM_UNKNOWN;
+    record->gso_type = 0;
+}
+
+#elif defined HS_NO_KERNEL_FIELDS
 
 /* Whether the checksum is left to a NIC cannot be told: then it may be. */
 static __always_inline int is_partial(struct __sk_buff *skb) { return 1; }
@@ -147,15 +219,15 @@ static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_recor
 
 /* Copies `length` bytes, 1 to `most`. Verifiers before Linux 6.8 learn nothing from a comparison with 0, and lose what was
    compared in another register: hence one less, and one more. */
-static __always_inline int load_some(struct __sk_buff *skb, __u32 at, void *to, __u32 length, __u32 most)
+static __always_inline int load_some(FRAME *frame, __u32 at, void *to, __u32 length, __u32 most)
 {
     length--;
     barrier_var(length);
-    return length >= most || LOAD_BYTES(skb, at, to, length + 1);
+    return length >= most || LOAD_BYTES(frame, at, to, length + 1);
 }
 
 /* Fills and commits one reserved record whose room behind the header is `room`, a constant; 0 if it could not. */
-static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record, __u32 length, __u32 room,
+static __always_inline int fill(FRAME *frame, struct hs_record *record, __u32 length, __u32 room,
                                 __u32 frames, const struct hs_capture *capture, __u64 taps, __u8 marks)
 {
     __u64 flags = BPF_RB_NO_WAKEUP, barrier = 0, *asleep;
@@ -167,21 +239,17 @@ static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record,
     record->slot = port_slot;
     record->direction = port_direction;
     record->flags = marks;
-    record->length = skb->len;
+    record->length = frame_length(frame);
     record->captured = length;
-    record->gso_size = skb->gso_size;
+    record->gso_size = segment_size(frame);
     record->gso_segments = frames;
     record->csum_start = 0;
     record->csum_offset = 0;
     record->vlan_protocol = 0;
     record->vlan_tci = 0;
-    if (skb->vlan_present) {
-        record->flags |= HS_VLAN;
-        record->vlan_protocol = bpf_ntohs(skb->vlan_proto);
-        record->vlan_tci = skb->vlan_tci;
-    }
-    read_offloads(skb, record);
-    if (load_some(skb, 0, record + 1, length, room)) {
+    read_tag(frame, record);
+    read_offloads(frame, record);
+    if (load_some(frame, 0, record + 1, length, room)) {
         bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
         return 0;
     }
@@ -199,39 +267,31 @@ static __always_inline int fill(struct __sk_buff *skb, struct hs_record *record,
 #define CLASS(room)                                                                                                    \
     if (length <= (room)) {                                                                                            \
         struct hs_record *record = bpf_ringbuf_reserve(ring, sizeof(struct hs_record) + (room), 0);                    \
-        if (record && fill(skb, record, length, room, frames, capture, taps, marks))                                    \
+        if (record && fill(frame, record, length, room, frames, capture, taps, marks))                                  \
             return NEXT;                                                                                                \
         goto lost;                                                                                                      \
     }
 
-/* How many frames on the wire: a virtual machine's super-frames come without their number of segments. */
-static __always_inline __u32 wire_frames(struct __sk_buff *skb)
-{
-    if (skb->gso_segs || !skb->gso_size)
-        return skb->gso_segs ?: 1;
-    return (skb->len + skb->gso_size - 1) / skb->gso_size;
-}
-
 /* How many bytes of the frame go into the record. A checksum is completed over all of it. */
-static __always_inline __u32 wanted_bytes(struct __sk_buff *skb, const struct hs_capture *capture, __u8 marks)
+static __always_inline __u32 wanted_bytes(FRAME *frame, const struct hs_capture *capture, __u8 marks)
 {
-    __u32 length = skb->len;
+    __u32 length = frame_length(frame);
 
-    if (capture->longest && length > capture->longest && !marks && !skb->gso_size && !is_partial(skb))
+    if (capture->longest && length > capture->longest && !marks && !segment_size(frame) && !is_partial(frame))
         length = capture->longest;
     return length > HS_LONGEST_FRAME ? HS_LONGEST_FRAME : length;
 }
 
-static __always_inline int take(struct __sk_buff *skb, struct hs_capture *capture, __u64 taps, __u8 marks)
+static __always_inline int take(FRAME *frame, struct hs_capture *capture, __u64 taps, __u8 marks)
 {
-    __u32 cpu = bpf_get_smp_processor_id(), length, frames = wire_frames(skb);
+    __u32 cpu = bpf_get_smp_processor_id(), length, frames = wire_frames(frame);
     void *ring;
 
     capture->matched += frames;
     ring = bpf_map_lookup_elem(&rings, &cpu);
     if (!ring)
         goto lost;
-    length = wanted_bytes(skb, capture, marks);
+    length = wanted_bytes(frame, capture, marks);
     CLASS(80)
     CLASS(144)
     CLASS(272)
@@ -249,8 +309,12 @@ lost:
     return NEXT;
 }
 
+#ifdef HS_XDP
+SEC("xdp.frags")
+#else
 SEC("tc")
-int capture(struct __sk_buff *skb)
+#endif
+int capture(FRAME *frame)
 {
     __u32 zero = 0, index = port_slot * 2 + port_direction;
     struct hs_capture *capture;
@@ -260,12 +324,19 @@ int capture(struct __sk_buff *skb)
     if (!current)
         return NEXT;
     capture = bpf_map_lookup_elem(current, &index);
-    if (!capture || !capture->taps || (skb->mark == HS_MARK && !(capture->flags & HS_FOREIGN)) || is_own(skb))
+    if (!capture || !capture->taps || (is_marked(frame) && !(capture->flags & HS_FOREIGN)) || is_own(frame))
         return NEXT;
+#ifdef HS_XDP
+    /* The filter programs are of the other type: the worker judges. */
+    return take(frame, capture, capture->taps, capture->filter ? HS_UNFILTERED : capture->flags);
+#else
     if (capture->filter)
-        bpf_tail_call(skb, &filters, capture->filter - 1); /* does not come back: the place is filled first */
-    return take(skb, capture, capture->taps, capture->flags);
+        bpf_tail_call(frame, &filters, capture->filter - 1); /* does not come back: the place is filled first */
+    return take(frame, capture, capture->taps, capture->flags);
+#endif
 }
+
+#ifndef HS_XDP
 
 /* The 1, 2 or 4 bytes at `at` of the frame, in host order, or -1 where the frame has ended. */
 static __attribute__((noinline, used)) __s64 load(struct __sk_buff *skb, struct hs_view *view, __u64 at, __u32 size)
@@ -408,5 +479,7 @@ int filtered(struct __sk_buff *skb)
         return NEXT;
     return take(skb, capture, taps, view->recheck ? HS_RECHECK : 0);
 }
+
+#endif
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -37,17 +37,20 @@ package struct Port: Resource {
         /// Network namespace of the interface on its host; nil for the dataplane's own.
         package var netns: String?
         package var capture: MirrorProgram.CaptureMode?
+        /// Nil for the mode's usual one.
+        package var capturePolicy: MirrorProgram.CapturePolicy?
         package var side: MirrorProgram.Side?
         /// Captured only while the interface has this MAC address.
         package var mac: MACAddress?
 
         package init(
             interface: String? = nil, netns: String? = nil, capture: MirrorProgram.CaptureMode? = nil,
-            side: MirrorProgram.Side? = nil, mac: MACAddress? = nil
+            capturePolicy: MirrorProgram.CapturePolicy? = nil, side: MirrorProgram.Side? = nil, mac: MACAddress? = nil
         ) {
             self.interface = interface
             self.netns = netns
             self.capture = capture
+            self.capturePolicy = capturePolicy
             self.side = side
             self.mac = mac
         }
@@ -125,6 +128,9 @@ extension Port.Profile {
         if values["interface"] != nil { interface = try values.text("interface") }
         if values["netns"] != nil { netns = try values.text("netns") }
         if values["capture"] != nil { capture = try values.word("capture", MirrorProgram.CaptureMode.self) }
+        if values["capture_policy"] != nil {
+            capturePolicy = try values.word("capture_policy", MirrorProgram.CapturePolicy.self)
+        }
         if values["side"] != nil { side = try values.word("side", MirrorProgram.Side.self) }
         mac = values["mac"]?.string.flatMap { MACAddress($0) }
     }
@@ -134,6 +140,7 @@ extension Port.Profile {
         values["interface"] = interface.map(JSON.string)
         values["netns"] = netns.map(JSON.string)
         values["capture"] = (capture?.rawValue).map(JSON.string)
+        values["capture_policy"] = (capturePolicy?.rawValue).map(JSON.string)
         values["side"] = (side?.rawValue).map(JSON.string)
         values["mac"] = (mac?.description).map(JSON.string)
         return values
@@ -147,7 +154,7 @@ extension Validator {
         throw Refusal("'\(value.pythonText)' is not offered; send false, or leave it out")
     }
 
-    /// `binding:profile`: an object with `interface` and, if wanted, `netns`, `capture`, `side` and `mac`; null for none.
+    /// `binding:profile`: an object with `interface` and, if wanted, `netns`, `capture`, `capture_policy`, `side` and `mac`; null for none.
     package static let bindingProfile = Validator(
         profile.schema, shown: profile.shown
     ) { value throws(Refusal) in
@@ -164,6 +171,7 @@ extension Validator {
     private static let profile = object([
         ("interface", .interfaceName.orNone, .null), ("netns", .networkNamespace.orNone, .null),
         ("capture", .values(MirrorProgram.CaptureMode.allCases.map(\.rawValue)).orNone, .null),
+        ("capture_policy", .values(MirrorProgram.CapturePolicy.allCases.map(\.rawValue)).orNone, .null),
         ("side", .values(MirrorProgram.Side.allCases.map(\.rawValue)).orNone, .null), ("mac", .mac.orNone, .null),
     ])
 

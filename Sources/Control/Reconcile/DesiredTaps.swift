@@ -74,8 +74,8 @@ extension DesiredState {
     private func capturePoint(_ source: Port) throws(Verdict) -> MirrorProgram.Port {
         MirrorProgram.Port(
             id: source.id, interface: try interface(of: source).get(), netns: source.profile.netns,
-            mac: source.profile.mac,
-            capture: source.profile.capture ?? .tap, side: source.profile.side ?? .auto)
+            mac: source.profile.mac, capture: source.profile.capture ?? .tap, policy: source.profile.capturePolicy,
+            side: source.profile.side ?? .auto)
     }
 
     private func apply(_ actions: TapActions, to tap: inout MirrorProgram.Tap) throws(Verdict) {

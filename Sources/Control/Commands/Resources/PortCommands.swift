@@ -35,9 +35,15 @@ package struct PortBindingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How frames are captured: 'tap' copies them; 'span' takes them, for an interface that already carries copies.",
-            valueName: "tap|span"))
+            "How frames are captured: 'tap' copies them; 'xdp' does so in the driver; 'span' takes them, for an interface that already carries copies.",
+            valueName: "tap|xdp|span"))
     package var capture: Capture?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where that cannot be had: capture nothing ('require'), or as tap ('prefer'); either says why. Default: prefer for xdp, else require.",
+            valueName: "require|prefer"))
+    package var capturePolicy: CapturePolicy?
 
     @Option(
         help: ArgumentHelp(
@@ -47,7 +53,8 @@ package struct PortBindingOptions: ParsableArguments {
 
     package init() {}
 
-    package enum Capture: String, ExpressibleByArgument, CaseIterable, Sendable { case tap, span }
+    package enum Capture: String, ExpressibleByArgument, CaseIterable, Sendable { case tap, xdp, span }
+    package enum CapturePolicy: String, ExpressibleByArgument, CaseIterable, Sendable { case require, prefer }
     package enum Side: String, ExpressibleByArgument, CaseIterable, Sendable { case auto, peer, `self` }
 
     /// The attributes that were given. The API binds a port with an interface and no host to its own host.
@@ -59,6 +66,7 @@ package struct PortBindingOptions: ParsableArguments {
         if let interface { profile["interface"] = .string(interface) }
         if let netns { profile["netns"] = .string(netns) }
         if let capture { profile["capture"] = .string(capture.rawValue) }
+        if let capturePolicy { profile["capture_policy"] = .string(capturePolicy.rawValue) }
         if let side { profile["side"] = .string(side.rawValue) }
         if let mac { profile["mac"] = .string(mac) }
         if profile != current { attributes["binding:profile"] = .object(profile) }

@@ -1,7 +1,7 @@
 // One attachment of the capture program: a port's ingress or egress, at the head of tcx, or in clsact where the
-// kernel has no tcx. Before it: CaptureProgram.swift loads it. After it: frames.
+// kernel has no tcx; the ingress of an `xdp` port in its driver's XDP hook. Before it: CaptureProgram.swift loads it. After it: frames.
 //
-// Nothing is pinned. A tcx link lives by our descriptor, so the kernel takes it away when we die, whatever kills us;
+// Nothing is pinned. A link lives by our descriptor, so the kernel takes it away when we die, whatever kills us;
 // a clsact filter stays, and the next start sweeps it (Sweep.swift).
 
 import CLibBPF
@@ -11,6 +11,7 @@ import Glibc
 /// Where a capture program sits in the kernel.
 package enum CaptureHookKind: String {
     case tcx, clsact
+    case xdp = "xdp-native"
 }
 
 /// A capture program on one direction of one interface; gone when it is let go.
@@ -20,8 +21,8 @@ package final class CaptureHook {
     /// Where the interface is; nil for the dataplane's own.
     private let namespace: NetworkNamespace?
     private let ingress: Bool
-    private let program: Descriptor
-    package let programID: UInt32
+    private var program: Descriptor
+    package private(set) var programID: UInt32
     private let place: Clsact.Place
     private var link: Descriptor?
 
@@ -30,7 +31,7 @@ package final class CaptureHook {
     /// - Parameters:
     ///   - program: a loaded capture program.
     ///   - ingress: the interface's own direction, not the port's.
-    ///   - kind: nil to take tcx where the kernel has it.
+    ///   - kind: nil to take tcx where the kernel has it; `xdp` is the ingress alone.
     ///   - namespace: where the interface is; nil for the dataplane's own.
     ///   - place: of ours in clsact.
     package init(
@@ -43,6 +44,11 @@ package final class CaptureHook {
         self.interface = interface
         self.ingress = ingress
         programID = try Self.identifier(of: program)
+        if kind == .xdp {
+            link = try XDPLink.attach(program.raw, interface, name)
+            self.kind = .xdp
+            return
+        }
         if kind != .clsact {
             do throws(HostError) {
                 link = try within(namespace) { () throws(HostError) in
@@ -59,7 +65,7 @@ package final class CaptureHook {
     }
 
     deinit {
-        if kind == .tcx { return }
+        guard kind == .clsact else { return }
         let (interface, ingress, place) = (interface, ingress, place)
         // Where the namespace has gone, so has the filter.
         try? within(namespace) { Clsact.detach(interface, ingress: ingress, place) }
@@ -72,6 +78,7 @@ package final class CaptureHook {
 
     private func isFirst(behind ours: Set<UInt32>) -> Bool {
         if kind == .clsact { return Clsact.programID(interface, ingress: ingress, place) == programID }
+        if kind == .xdp { return link.map { XDPLink.isAttached($0, to: interface) } ?? false }
         var programs = [UInt32](repeating: 0, count: 64)
         var count = UInt32(programs.count)
         let type = bpf_attach_type(UInt32(ingress ? HS_TCX_INGRESS : HS_TCX_EGRESS))
@@ -84,14 +91,27 @@ package final class CaptureHook {
     /// Goes back to the head. Our old place is left first: two of ours in one chain would make two copies.
     package func restore(_ name: String) throws(HostError) {
         try within(namespace) { [self] () throws(HostError) in
-            if kind == .clsact {
+            switch kind {
+            case .clsact:
                 Clsact.detach(interface, ingress: ingress, place)
                 try Clsact.attach(program, interface, name, ingress: ingress, place)
-            } else {
+            case .xdp:
+                link = nil
+                link = try XDPLink.attach(program.raw, interface, name)
+            case .tcx:
                 link = nil
                 link = try Self.linkTCX(program, interface, name, ingress: ingress)
             }
         }
+    }
+
+    /// Puts another program in the place of an `xdp` hook's, without a moment in which there is none.
+    package func replace(_ next: Descriptor, _ name: String) throws(HostError) {
+        guard kind == .xdp, let link else { throw HostError("\(name) has no XDP program of ours to replace") }
+        let id = try Self.identifier(of: next)
+        try check("cannot replace the XDP program of \(name)") { bpf_link_update(link.raw, next.raw, nil) }
+        program = next
+        programID = id
     }
 
     private static func linkTCX(

@@ -23,8 +23,7 @@ package final class CaptureProgram {
     private let filtered: FilteredProgram
     private let filtersMap: Int32
     private var freePlaces = Array((0..<Int(HS_FILTERS)).reversed())
-    private let constantsMap: Int32
-    private let constants: (offsets: [String: Int], size: Int)
+    private let constants: CaptureConstants
 
     /// The best form of the program that this kernel and our capabilities allow.
     package static func best() throws(HostError) -> CaptureProgram {
@@ -46,16 +45,10 @@ package final class CaptureProgram {
         if cpus < 1 { throw .system("cannot count the CPUs", -cpus) }
         possibleCPUs = Int(cpus)
         bpf_map__set_max_entries(bpf_object__find_map_by_name(object.raw, "rings"), UInt32(cpus))
-        constants = try object.constants()
         try object.load(name)
+        constants = try CaptureConstants(object)
         instructions = try object.instructions("capture")
         filtered = try FilteredProgram(object)
-        var map = bpf_object__next_map(object.raw, nil)
-        while let candidate = map, !String(cString: bpf_map__name(candidate)).hasSuffix(".rodata") {
-            map = bpf_object__next_map(object.raw, candidate)
-        }
-        guard let map else { throw HostError("the BPF program '\(name)' has no constants") }
-        constantsMap = bpf_map__fd(map)
         programMap = try object.map("program")
         ringsMap = try object.map("rings")
         needWakeupMap = try object.map("need_wakeup")
@@ -68,11 +61,12 @@ package final class CaptureProgram {
     ///
     /// - Parameter slot: 0 ..< HS_SLOTS.
     package func load(slot: Int, direction: hs_direction) throws(HostError) -> Descriptor {
-        let values = try makeConstants(slot: slot, direction: direction)
-        let instructions = instructions.replacing(constantsMap, by: values.raw, as: BPF_PSEUDO_MAP_VALUE)
-        return try Descriptor("the kernel does not take the capture program of slot \(slot)") {
-            bpf_prog_load(
-                BPF_PROG_TYPE_SCHED_CLS, "capture", "Dual BSD/GPL", instructions, instructions.count, nil)
+        let (instructions, values) = try constants.set(slot: slot, direction: direction, in: instructions)
+        return try withExtendedLifetime(values) { () throws(HostError) in
+            try Descriptor("the kernel does not take the capture program of slot \(slot)") {
+                bpf_prog_load(
+                    BPF_PROG_TYPE_SCHED_CLS, "capture", "Dual BSD/GPL", instructions, instructions.count, nil)
+            }
         }
     }
 
@@ -84,12 +78,14 @@ package final class CaptureProgram {
     package func load(
         _ point: CapturePoint, entries: Descriptor, filters: FilterTranslation
     ) throws(HostError) -> Descriptor {
-        let values = try makeConstants(slot: point.slot, direction: hs_direction(UInt32(point.direction)))
-        let instructions = filtered.instructions(filters, entries: entries)
-            .replacing(constantsMap, by: values.raw, as: BPF_PSEUDO_MAP_VALUE)
-        return try Descriptor("the kernel does not take the filters of slot \(point.slot)") {
-            bpf_prog_load(
-                BPF_PROG_TYPE_SCHED_CLS, "filtered", "Dual BSD/GPL", instructions, instructions.count, nil)
+        let (instructions, values) = try constants.set(
+            slot: point.slot, direction: hs_direction(UInt32(point.direction)),
+            in: filtered.instructions(filters, entries: entries))
+        return try withExtendedLifetime(values) { () throws(HostError) in
+            try Descriptor("the kernel does not take the filters of slot \(point.slot)") {
+                bpf_prog_load(
+                    BPF_PROG_TYPE_SCHED_CLS, "filtered", "Dual BSD/GPL", instructions, instructions.count, nil)
+            }
         }
     }
 
@@ -114,25 +110,5 @@ package final class CaptureProgram {
         var key = UInt32(place)
         _ = bpf_map_delete_elem(filtersMap, &key)
         freePlaces.append(place)
-    }
-
-    /// A frozen map that stands for .rodata: the verifier then takes its values for constants.
-    private func makeConstants(slot: Int, direction: hs_direction) throws(HostError) -> Descriptor {
-        guard let slotOffset = constants.offsets["port_slot"], let directionOffset = constants.offsets["port_direction"]
-        else { throw HostError("the capture program lacks its constants port_slot and port_direction") }
-        var value = [UInt8](repeating: 0, count: constants.size)
-        value.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(slot), toByteOffset: slotOffset, as: UInt32.self) }
-        value[directionOffset] = UInt8(direction.rawValue)
-        var options = bpf_map_create_opts()
-        options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
-        options.map_flags = UInt32(HS_BPF_F_RDONLY_PROG)
-        let size = UInt32(constants.size)
-        let map = try Descriptor("cannot make a BPF map of constants") {
-            bpf_map_create(BPF_MAP_TYPE_ARRAY, "capture.rodata", 4, size, 1, &options)
-        }
-        var key: UInt32 = 0
-        try check("cannot set the constants of slot \(slot)") { bpf_map_update_elem(map.raw, &key, value, 0) }
-        try check("cannot freeze the constants of slot \(slot)") { bpf_map_freeze(map.raw) }
-        return map
     }
 }

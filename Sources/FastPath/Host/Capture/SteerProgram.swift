@@ -21,16 +21,14 @@ package final class SteerProgram {
         sockets = try object.map("sockets")
     }
 
-    /// Attaches in native mode only: the generic path would miss frames and cost more than it brings.
+    /// Attaches in native mode, where nobody else's program is.
     package func attach(interface: Int32, name: String) throws(HostError) {
-        let program = bpf_program__fd(try object.program("steer"))
-        var options = bpf_link_create_opts()
-        options.sz = optionsSize(to: \bpf_link_create_opts.flags)
-        options.flags = UInt32(HS_XDP_FLAGS_DRV_MODE)
-        link = try Descriptor("cannot attach XDP in native mode to \(name)") {
-            bpf_link_create(program, interface, BPF_XDP, &options)
-        }
+        link = nil
+        link = try XDPLink.attach(bpf_program__fd(try object.program("steer")), interface, name)
     }
+
+    /// Nobody has detached it by force.
+    func isInPlace(on interface: Int32) -> Bool { link.map { XDPLink.isAttached($0, to: interface) } ?? false }
 
     /// From now on the frames of `queue` go into `socket`.
     package func steer(queue: Int, into socket: Descriptor) throws(HostError) {

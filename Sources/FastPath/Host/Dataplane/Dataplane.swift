@@ -37,6 +37,7 @@ package final class Dataplane {
     // What is in the kernel and in the worker's table.
     var hooks: [HookPlace: CaptureHook] = [:]
     var loaded: [CapturePoint: Descriptor] = [:]
+    let deviceChanges: DeviceChanges
     var uplinks: [Int32: UplinkSocket] = [:]
     var spans: [String: SpanPort] = [:]
     /// Out of use, and to be closed once the worker has a table without them.
@@ -59,8 +60,11 @@ package final class Dataplane {
     var ports: [PortPlan] = []
     var routes: [MirrorProgram.Destination: DestinationRoute] = [:]
     var portErrors: [String: String] = [:]
-    /// How often a capture program had to be put back.
-    var displacements: [HookPlace: Int] = [:]
+    /// By port; and whether there is one more than `ports` reckons with.
+    var refusals: [String: ModeRefusal] = [:]
+    var hasRefused = false
+    /// How often a program of a port had to be put back, by port.
+    var displacements: [String: Int] = [:]
     var uplinkErrors: [Int32: String] = [:]
     /// What arrives from other hosts: loaded once a program has deliveries.
     var deliverProgram: DeliverProgram?
@@ -86,6 +90,7 @@ package final class Dataplane {
         self.logger = logger
         self.hookKind = hookKind
         sequences = SequenceNumbers(directory, logger)
+        deviceChanges = DeviceChanges(directory, logger)
         var random = SystemRandomNumberGenerator()
         epoch = String(random.next(), radix: 16)
         let rings = try Background { () throws(HostError) in try CaptureRingSet() }
@@ -113,6 +118,8 @@ package final class Dataplane {
         if current != nil { _ = openUplinks() }
         published = shape
         try self.worker.start(maps, contents())
+        // What an earlier run has changed is put back, unless the first program goes on with it.
+        if current == nil { deviceChanges.keepTags(in: [:]) }
         reconcile()
         tick.schedule(in: .seconds(1))
     }
@@ -180,6 +187,7 @@ package final class Dataplane {
         hooks = [:]
         deliverProgram = nil
         for span in spans.values { span.detach() }
+        deviceChanges.keepTags(in: [:])
         let positions = worker.thread.producedPositions
         let deadline = ContinuousClock.now.advanced(by: .milliseconds(300))
         let isDone = { [self] in
@@ -198,16 +206,31 @@ package final class Dataplane {
             logger.warning("the capture program on \(name) was not in its place any more; putting it back")
             do throws(HostError) {
                 try hook.restore(name)
-                displacements[place, default: 0] += 1
+                if let id = ports.first(where: { $0.hooks.contains(place) })?.port.id {
+                    displacements[id, default: 0] += 1
+                }
             } catch {
                 hooks[place] = nil
             }
         }
+        inspectSpans()
         worker.followClock()
         sequences.keepAhead()
         inspectDeliveries()
         reconcile()
         tick?.schedule(in: .seconds(1))
+    }
+
+    private func inspectSpans() {
+        for (id, span) in spans where !span.isInPlace {
+            logger.warning("\(span.name) was not steered any more; putting the program back")
+            do throws(HostError) {
+                try span.restore()
+                displacements[id, default: 0] += 1
+            } catch {
+                leave(id, span)
+            }
+        }
     }
 
     /// A port keeps its slot as long as any program names it.

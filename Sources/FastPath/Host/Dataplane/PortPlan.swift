@@ -9,14 +9,19 @@ package struct HookPlace: Hashable {
     package var interface: Int32
     /// The interface's own direction.
     package var ingress: Bool
+    /// In the driver's XDP hook instead of tcx.
+    package var isXDP: Bool
     /// Where the interface is; nil for the dataplane's own.
     package var namespace: NetworkNamespace?
 
-    package init(point: CapturePoint, interface: Int32, ingress: Bool, namespace: NetworkNamespace? = nil) {
+    package init(
+        point: CapturePoint, interface: Int32, ingress: Bool, isXDP: Bool = false, namespace: NetworkNamespace? = nil
+    ) {
         self.namespace = namespace
         self.point = point
         self.interface = interface
         self.ingress = ingress
+        self.isXDP = isXDP
     }
 }
 
@@ -24,16 +29,20 @@ package struct HookPlace: Hashable {
 package struct PortPlan {
     package var port: MirrorProgram.Port
     package var slot: Int
-    /// The interface to capture on; nil with a reason in `down`.
+    /// The interface to capture on; nil with a reason in `down` or `error`.
     package var link: Link?
     package var down: String?
-    /// `down` is for good: this dataplane does not do what the port asks for.
-    package var isRefused = false
+    /// Why the mode that the port requires cannot be had.
+    package var error: String?
     package var side: MirrorProgram.Side?
     package var mtu: Int?
     /// Where the interface is; nil for the dataplane's own.
     package var namespace: NetworkNamespace?
-    /// Of a `tap` port.
+    /// The mode to capture in: `tap` where another one is only preferred and cannot be had.
+    package var mode: MirrorProgram.CaptureMode
+    /// Why it is not the port's.
+    package var refusal: String?
+    /// Of a port in mode `tap` or `xdp`.
     package var hooks: Set<HookPlace> = []
 
     /// - Parameters:
@@ -41,13 +50,18 @@ package struct PortPlan {
     ///   - slot: its place in the capture's tables.
     ///   - taps: the taps of the port.
     ///   - view: the interfaces of the port's network namespace.
-    package init(_ port: MirrorProgram.Port, slot: Int, taps: [MirrorProgram.Tap], _ view: NamespaceView) {
+    ///   - refused: why the kernel did not give the port its mode when that was tried.
+    ///   - defaultRoutes: interfaces that carry one.
+    package init(
+        _ port: MirrorProgram.Port, slot: Int, taps: [MirrorProgram.Tap], _ view: NamespaceView, refused: String? = nil,
+        defaultRoutes: Set<Int32> = []
+    ) {
         self.port = port
         self.slot = slot
+        mode = port.capture
         namespace = view.namespace
-        if let refusal = Self.refusal(port) {
-            down = refusal
-            isRefused = true
+        if port.capture == .inline, port.policy == .require {
+            error = Self.noInline
             return
         }
         guard let link = view.links[port.interface] else {
@@ -60,39 +74,40 @@ package struct PortPlan {
         self.side = side
         if let reason = Self.obstacle(port, link) {
             down = reason
-        } else if taps.isEmpty {
-            down = "no tap selects its frames"
-        } else {
-            self.link = link
+            return
         }
-        guard self.link != nil, port.capture == .tap else { return }
+        refusal = refused ?? Self.refusal(port, link, view.links, defaultRoutes)
+        if let refusal, port.policy == .require {
+            error = refusal
+            return
+        }
+        if refusal != nil { mode = .tap }
+        if taps.isEmpty {
+            down = "no tap selects its frames"
+            return
+        }
+        self.link = link
+        if mode != .span { placeHooks(link, side, taps) }
+    }
+
+    private mutating func placeHooks(_ link: Link, _ side: MirrorProgram.Side, _ taps: [MirrorProgram.Tap]) {
         for direction in [HS_IN, HS_OUT] where taps.contains(where: { $0.direction.selects(direction) }) {
-            // Seen from behind the link, what goes in comes out of the interface on this side.
-            let ingress = (direction == HS_IN) == (side == .`self`)
+            // Seen from behind the link, what goes in comes out of the interface on this side. A port that carries
+            // copies has what it receives, whatever is behind it.
+            if port.capture == .span, direction == HS_OUT { continue }
+            let ingress = port.capture == .span || (direction == HS_IN) == (side == .`self`)
             hooks.insert(
                 HookPlace(
                     point: CapturePoint(slot: slot, direction: UInt8(direction.rawValue)), interface: link.index,
-                    ingress: ingress, namespace: view.namespace))
+                    ingress: ingress, isXDP: mode == .xdp && ingress, namespace: namespace))
         }
     }
 
     /// Captures nothing, for a reason that is not in the port itself.
     mutating func refuse(_ reason: String) {
-        down = reason
-        isRefused = true
+        error = reason
         link = nil
         hooks = []
-    }
-
-    private static func refusal(_ port: MirrorProgram.Port) -> String? {
-        if port.capture == .xdp || port.capture == .inline {
-            return "\(port.capture.rawValue) capture is not served by this version; use tap or span"
-        }
-        if port.netns != nil, port.capture != .tap {
-            return
-                "\(port.capture.rawValue) capture in another network namespace is not served by this version; use tap"
-        }
-        return nil
     }
 
     private static func obstacle(_ port: MirrorProgram.Port, _ link: Link) -> String? {
@@ -103,6 +118,47 @@ package struct PortPlan {
         if port.capture == .span, !link.isUp { return "\(link.name) is down" }
         return nil
     }
+
+    private static var noInline: String { "inline capture is not served by this version; use tap, xdp or span" }
+
+    /// What needs no try: modes that there are not, and interfaces that XDP would harm, unless it is required.
+    private static func refusal(
+        _ port: MirrorProgram.Port, _ link: Link, _ links: LinkTable, _ defaultRoutes: Set<Int32>
+    ) -> String? {
+        if port.capture == .inline { return noInline }
+        if port.netns != nil, port.capture != .tap {
+            return
+                "\(port.capture.rawValue) capture in another network namespace is not served by this version; use tap"
+        }
+        if port.capture != .xdp { return nil }
+        if link.kind == "veth", let peer = link.lower.flatMap({ links[$0] }) {
+            return
+                "\(peer.name), the other end of \(link.name), is on this host too, and XDP does not see the mark that "
+                + "tells copies sent there from originals; use tap"
+        }
+        if port.policy == .require { return nil }
+        if link.kind == "veth" {
+            return
+                "\(link.name) is a veth: XDP costs its TCP three quarters of the rate, and attaching or detaching it may "
+                + "lose frames; require xdp to have it anyway"
+        }
+        if defaultRoutes.contains(link.index) {
+            return
+                "\(link.name) carries this host's default route, and attaching XDP may take the link down for seconds; "
+                + "require xdp to have it anyway"
+        }
+        return nil
+    }
+}
+
+/// The kernel has not given a port the mode that it prefers. It is not asked again until port or interface change: each
+/// try would interrupt the copies.
+struct ModeRefusal {
+    var port: MirrorProgram.Port
+    var interface: Int32
+    /// A lower one may do.
+    var mtu: Int
+    var reason: String
 }
 
 extension MirrorProgram.Port {

@@ -27,21 +27,40 @@ extension Dataplane {
             id: plan.port.id, interface: plan.port.interface, state: .capturing, capture: plan.port.capture,
             side: plan.side, mtu: plan.mtu)
         if let reason = plan.down {
-            status.state = plan.isRefused ? .error : .down
+            status.state = .down
             status.reason = reason
-        } else if let error = portErrors[plan.port.id] {
+            return status
+        }
+        if let error = plan.error ?? portErrors[plan.port.id] {
             status.state = .error
             status.reason = error
-        } else if let span = spans[plan.port.id] {
+            return status
+        }
+        status.obtained = plan.mode
+        status.reason = plan.refusal
+        if plan.mode == .span, let span = spans[plan.port.id] {
             status.hook = "xdp-native"
             status.zeroCopy = span.isZeroCopy
             status.queues = span.queues
+            status.mtuLimit = span.mtuLimit
         } else {
-            status.hook = plan.hooks.compactMap { hooks[$0]?.kind.rawValue }.first
-            let displaced = plan.hooks.reduce(0) { $0 + (displacements[$1] ?? 0) }
-            status.displaced = displaced == 0 ? nil : displaced
+            let kinds = Set(plan.hooks.compactMap { hooks[$0]?.kind.rawValue }).sorted(by: >)
+            status.hook = kinds.isEmpty ? nil : kinds.joined(separator: "+")
         }
+        if let link = plan.link { describe(link, of: plan, in: &status) }
         return status
+    }
+
+    /// What the interface itself is like while the port is captured.
+    private func describe(_ link: Link, of plan: PortPlan, in status: inout PortStatus) {
+        status.displaced = displacements[plan.port.id]
+        // Those are of this namespace alone.
+        var changes = plan.namespace == nil ? deviceChanges.words(link.index) : []
+        if spans[plan.port.id] != nil { changes.append("promisc on") }
+        if plan.hooks.contains(where: { hooks[$0]?.kind == .clsact }) { changes.append("qdisc clsact") }
+        status.changes = changes.isEmpty ? nil : changes
+        let reasons = [status.reason, plan.namespace == nil ? deviceChanges.failure(link.index) : nil].compactMap { $0 }
+        status.reason = reasons.isEmpty ? nil : reasons.joined(separator: "; ")
     }
 
     /// Of all destinations; a spread is ready when a member is.
@@ -119,8 +138,12 @@ extension Dataplane {
         var words: [String: String] = [:]
         for plan in ports {
             let port = status(plan)
-            let hook = port.hook.map { " by \($0)" } ?? ""
-            words["port \(port.id) (\(port.interface))"] = describe("\(port.state.rawValue)\(hook)", port.reason)
+            let hook =
+                (port.hook.map { " by \($0)" } ?? "") + (port.changes.map { " (\($0.joined(separator: ", ")))" } ?? "")
+            let (mode, wanted) = (plan.mode.rawValue, plan.port.capture.rawValue)
+            let how = mode == wanted ? "" : " as \(mode), not \(wanted)"
+            words["port \(port.id) (\(port.interface))"] = describe(
+                "\(port.state.rawValue)\(how)\(hook)", port.reason)
         }
         for status in destinationStatus() {
             let uplink = status.uplink.map { " through \($0)" } ?? ""

@@ -89,7 +89,7 @@ package struct DataplaneProcess {
     /// HELIOSTAT_CAPTURE_HOOK=clsact takes clsact where tcx is there too.
     private static func hookKind() throws(HostError) -> CaptureHookKind? {
         guard let value = getenv("HELIOSTAT_CAPTURE_HOOK").map({ String(cString: $0) }) else { return nil }
-        guard let kind = CaptureHookKind(rawValue: value) else {
+        guard let kind = CaptureHookKind(rawValue: value), kind != .xdp else {
             throw HostError("HELIOSTAT_CAPTURE_HOOK is '\(value)'; use tcx or clsact")
         }
         return kind
