@@ -94,7 +94,6 @@ class Lab:
                 "address", MACS[peer], *queues, "netns", self.name(peer))
             self.do(peer, "ip", "link", "set", "e0", "up")
         self.do("host", "ip", "link", "set", "uplink", "address", MACS["up"])
-        self.do("host", "ip", "addr", "add", "192.0.2.1/24", "dev", "uplink")
         self.do("mon", "ip", "addr", "add", "192.0.2.9/24", "dev", "e0")
         self.do("host", "ip", "link", "add", "bridge0", "type", "bridge")
         for name in BRIDGE_QUIET:
@@ -102,10 +101,16 @@ class Lab:
                 self.do("host", "sysctl", "-qw", f"net.bridge.{name}=0")
         for device in ("p-src", "p-dst", "uplink", "bridge0"):
             self.do("host", "ip", "link", "set", device, "up")
-        self.do("host", "ip", "neigh", "replace", "192.0.2.9", "lladdr", MACS["mon"], "nud", "permanent", "dev", "uplink")
+        self.address()
         self.forward(True)
         self.originals = Sink(self, "dst")
         self.copies = Sink(self, "mon", VNI)
+
+    def address(self):
+        """The uplink's address and its neighbour, which a peer may have taken away."""
+        self.do("host", "ip", "addr", "replace", "192.0.2.1/24", "dev", "uplink")
+        self.do("host", "ip", "link", "set", "uplink", "up")
+        self.do("host", "ip", "neigh", "replace", "192.0.2.9", "lladdr", MACS["mon"], "nud", "permanent", "dev", "uplink")
 
     def forward(self, on):
         """Whether the kernel's bridge carries the originals; where it does not, the peer does."""

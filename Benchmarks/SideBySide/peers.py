@@ -139,4 +139,4 @@ class Ceiling(Peer):
             self.lab.native / "ceiling", self.lab.native / "ceiling.bpf.o", "p-src", "uplink", MACS["up"], MACS["mon"], VNI)
 
 
-ALL = [Untapped, Heliostat, Mirred, Clone, Ceiling]
+KERNEL = [Untapped, Heliostat, Mirred, Clone, Ceiling]
