@@ -39,7 +39,6 @@ class Lab:
         self.prefix = f"hsbench{os.getpid()}"
         self.processes = []
         self.directory = None
-        self.priority = []
 
     def __enter__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="heliostat-bench-")

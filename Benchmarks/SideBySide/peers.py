@@ -42,7 +42,7 @@ class Peer:
         pinned = ["taskset", "-c", str(self.options.mirror_cpu)] if self.options.mirror_cpu >= 0 else []
         log = (self.lab.path / f"{self.name}.log").open("w")
         process = self.lab.start(
-            "host", *self.lab.priority, *pinned, *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE if ready else log, stderr=log,
+            "host", *pinned, *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE if ready else log, stderr=log,
             text=True, **options)
         log.close()
         self.processes.append(process)

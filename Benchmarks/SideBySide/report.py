@@ -80,7 +80,7 @@ def text(section):
         f"  {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, {machine['time']}, tree {machine['commit']}",
         f"  {len(section['cycles'])} cycles of {section['seconds']:g} s a peer, median (minimum-maximum); other load"
         f" {max(loads, default=0):.2f} cores at most, {section['repeated']} cycles with more left out"
-        + ("; senders and mirrors at real-time priority" if section["fifo"] else ""),
+        + ("; this session came before others" if section["ahead"] else ""),
         "",
     ]
     for line in [head] + rows:

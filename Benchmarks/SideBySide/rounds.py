@@ -32,7 +32,7 @@ def generate(lab, load, cpu):
     processes = [
         subprocess.Popen(
             lab.inside(
-                "src", *lab.priority, lab.native / "generate", "e0", MACS["dst"], load.size, load.flows, load.count, load.seconds,
+                "src", lab.native / "generate", "e0", MACS["dst"], load.size, load.flows, load.count, load.seconds,
                 load.rate, cpu if load.senders == 1 else number), stdout=subprocess.PIPE, text=True)
         for number in range(load.senders)]
     reports = []
