@@ -111,6 +111,11 @@ class Lab:
         self.do("host", "ip", "link", "set", "uplink", "up")
         self.do("host", "ip", "neigh", "replace", "192.0.2.9", "lladdr", MACS["mon"], "nud", "permanent", "dev", "uplink")
 
+    def receive_xdp(self):
+        """Receiving ends take XDP frames, by NAPI: without it a veth has no room for them (drivers/net/veth.c)."""
+        for namespace, device in (("host", "p-src"), ("dst", "e0"), ("mon", "e0")):
+            self.do(namespace, "ethtool", "-K", device, "gro", "on")
+
     def forward(self, on):
         """Whether the kernel's bridge carries the originals; where it does not, the peer does."""
         for device, address in (("p-src", MACS["src"]), ("p-dst", MACS["dst"])):

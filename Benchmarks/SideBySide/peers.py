@@ -20,6 +20,7 @@ class Peer:
     name = what = ""
     is_tapped = True
     kernel_forwards = True
+    sources = ("skb", "xdp")
 
     def __init__(self, lab, options):
         self.lab, self.options = lab, options
@@ -139,4 +140,16 @@ class Ceiling(Peer):
             self.lab.native / "ceiling", self.lab.native / "ceiling.bpf.o", "p-src", "uplink", MACS["up"], MACS["mon"], VNI)
 
 
-KERNEL = [Untapped, Heliostat, Mirred, Clone, Ceiling]
+class Broadcast(Peer):
+    """broadcast.bpf.c: only where the port receives XDP frames."""
+
+    name, what = "XDP broadcast", "devmap with BPF_F_BROADCAST, encapsulated by the devmap's program; no skb on the host"
+    sources = ("xdp",)
+
+    def start(self):
+        self.spawn(
+            self.lab.native / "broadcast", self.lab.native / "broadcast.bpf.o", "p-src", "p-dst", "uplink", MACS["up"],
+            MACS["mon"], VNI)
+
+
+KERNEL = [Untapped, Heliostat, Mirred, Clone, Ceiling, Broadcast]

@@ -25,16 +25,18 @@ class Load:
     rate: int = 0
     count: int = 0
     senders: int = 1
+    source: str = "skb"  # or "xdp": live frames, from one sender as fast as it can
 
 
 def generate(lab, load, cpu):
     """Runs one generator for each sender to its end, and returns what they printed, summed."""
-    processes = [
-        subprocess.Popen(
-            lab.inside(
-                "src", lab.native / "generate", "e0", MACS["dst"], load.size, load.flows, load.count, load.seconds,
-                load.rate, cpu if load.senders == 1 else number), stdout=subprocess.PIPE, text=True)
-        for number in range(load.senders)]
+    processes = []
+    for number in range(load.senders):
+        command = [lab.native / "generate", "e0", MACS["dst"], load.size, load.flows, load.count, load.seconds, load.rate]
+        if load.source == "xdp":
+            command = [lab.native / "live", lab.native / "live.bpf.o", "e0", MACS["dst"], load.size, load.flows, load.seconds]
+        command.append(cpu if load.senders == 1 else number)
+        processes.append(subprocess.Popen(lab.inside("src", *command), stdout=subprocess.PIPE, text=True))
     reports = []
     for process in processes:
         output = process.communicate()[0]
@@ -135,7 +137,7 @@ def measure(lab, peer, load, options):
         peer.start()
         wait_for_work(lab, peer, options)
         if not load.rate:
-            generate(lab, Load(size=load.size, flows=load.flows, seconds=0.15), options.sender_cpu)
+            generate(lab, Load(load.size, load.flows, seconds=0.15, source=load.source), options.sender_cpu)
         settled(lab)
         lab.originals.clear()
         lab.copies.clear()

@@ -68,3 +68,7 @@ struct clone_constants {
     __u32 sum;                  /* of the outer IP header without its length */
     struct outer header __attribute__((aligned(8)));
 };
+
+struct live_constants {
+    __u32 device, flows;
+};

@@ -15,11 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "frame.h"
+#include "template.h"
 
-enum { BATCH = 32, LONGEST = 9000 };
+enum { BATCH = 32 };
 
-static __u8 bytes[BATCH][LONGEST];
+static __u8 bytes[BATCH][LONGEST_FRAME];
 static struct mmsghdr messages[BATCH];
 static struct iovec vectors[BATCH];
 /* Simple IMIX, 7:4:1, spread so that every twelve frames hold it. */
@@ -33,34 +33,12 @@ static __u64 now(clockid_t clock)
     return time.tv_sec * 1000000000ull + time.tv_nsec;
 }
 
-static __u16 checksum(const void *header, int length)
-{
-    const __u8 *byte = header;
-    __u32 sum = 0;
-
-    for (int at = 0; at < length; at += 2)
-        sum += byte[at] | byte[at + 1] << 8;
-    sum = (sum & 0xffff) + (sum >> 16);
-    return ~(sum + (sum >> 16));
-}
-
 static void fill(int slot, const __u8 *destination, int size, int flow, __u64 sequence, __u64 sent)
 {
     struct frame *frame = (struct frame *)bytes[slot];
 
     if (vectors[slot].iov_len != (size_t)size) {
-        static const __u8 source[6] = {2, 0, 0, 0, 1, 1};
-
-        memcpy(frame->ethernet.destination, destination, 6);
-        memcpy(frame->ethernet.source, source, 6);
-        frame->ethernet.type = htons(0x0800);
-        frame->ip = (struct ipv4){.version = 0x45, .ttl = 64, .protocol = 17, .length = htons(size - 14)};
-        frame->ip.source = htonl(0xc6336401);      /* 198.51.100.1 */
-        frame->ip.destination = htonl(0xc6336402); /* 198.51.100.2 */
-        frame->ip.checksum = checksum(&frame->ip, sizeof frame->ip);
-        frame->udp.destination = htons(BENCH_UDP_PORT);
-        frame->udp.length = htons(size - 34);
-        frame->magic = htonl(BENCH_MAGIC);
+        make_frame(frame, destination, size);
         vectors[slot].iov_len = size;
     }
     frame->udp.source = htons(1024 + flow);
@@ -87,7 +65,7 @@ int main(int argc, char **argv)
     int batch = rate ? 1 : BATCH;
 
     if (sscanf(argv[2], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) != 6
-        || flows < 1 || flows > 60000 || (fixed && (fixed < (int)sizeof(struct frame) || fixed > LONGEST))) {
+        || flows < 1 || flows > 60000 || (fixed && (fixed < (int)sizeof(struct frame) || fixed > LONGEST_FRAME))) {
         fprintf(stderr, "generate: an argument is out of range\n");
         return 2;
     }
