@@ -33,6 +33,14 @@ def three(values, digits=3):
     return f"{values[1]:.{digits}f} ({values[0]:.{digits}f}-{values[2]:.{digits}f})" if values else "-"
 
 
+def latency(values):
+    """Three times in µs, of which the largest ones are only known to be beyond 102.3."""
+    if not values:
+        return "-"
+    low, middle, high = ("over 102" if value >= 102.3 else f"{value:.1f}" for value in values)
+    return f"{middle} ({low}-{high})"
+
+
 def share(value):
     if value is None:
         return "-"
@@ -56,7 +64,7 @@ def rows_of(section):
         row += [three(column(section, peer, "copy_mpps")) if is_tapped else "-", share(lost(section, peer, "originals_lost"))]
         row += [share(lost(section, peer, "copies_lost")) if is_tapped else "-"]
         if is_paced:
-            row += [three(column(section, peer, key), 1) for key in ("p50_us", "p99_us")]
+            row += [latency(column(section, peer, key)) for key in ("p50_us", "p99_us")]
             row += [three(spread([
                 (rows[peer]["cpu_us"]["mirror"] + rows[peer]["cpu_us"]["softirq"]) / rows[peer]["originals"]
                 for rows in section["cycles"] if peer in rows and rows[peer]["originals"]]), 2)]

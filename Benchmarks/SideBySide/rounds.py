@@ -15,6 +15,10 @@ from pathlib import Path
 from lab import MACS, LabError
 
 
+# The sink's last bucket of 100 ns: everything above.
+BEYOND = 1023
+
+
 @dataclass(frozen=True)
 class Load:
     """What the generator does in a round."""
@@ -176,10 +180,10 @@ def figures(load, report, in_time, originals, copies, before, after, latency):
 
 
 def quantile(buckets, share):
-    """In µs, the upper end of the bucket; None where it is beyond the last bucket."""
+    """In µs, the upper end of the bucket; of the last one, which has none, where it begins."""
     wanted, so_far = share * sum(buckets.values()), 0
     for bucket in sorted(buckets):
         so_far += buckets[bucket]
         if so_far >= wanted:
-            return (bucket + 1) / 10 if bucket < 1023 else None
+            return min(bucket + 1, BEYOND) / 10
     return None
