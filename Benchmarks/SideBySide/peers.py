@@ -53,7 +53,8 @@ class Peer:
 
     def log(self):
         lines = (self.lab.path / f"{self.name}.log").read_text(errors="replace").strip().splitlines()
-        return lines[-1][:200] if lines else ""
+        telling = [line for line in lines if "error" in line.lower()] or lines[-1:]
+        return telling[0][:200] if telling else ""
 
 
 class Untapped(Peer):
