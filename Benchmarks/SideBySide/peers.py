@@ -20,7 +20,7 @@ class Peer:
     name = what = ""
     is_tapped = True
     kernel_forwards = True
-    sources = ("skb", "xdp")
+    sources = ("skb", "xdp")  # also "tcp" for what takes super-frames
 
     def __init__(self, lab, options):
         self.lab, self.options = lab, options
@@ -59,12 +59,14 @@ class Peer:
 
 class Untapped(Peer):
     name, what, is_tapped = "untapped", "bridge alone, no copies", False
+    sources = ("skb", "xdp", "tcp")
 
 
 class Heliostat(Peer):
     """`heliostat-dataplane --program FILE`, the user engine."""
 
     name, what = "heliostat", "this tree's dataplane: tcx, ring buffer, AF_XDP in copy mode"
+    sources = ("skb", "xdp", "tcp")
 
     def program(self):
         return {
@@ -85,10 +87,24 @@ class Heliostat(Peer):
         self.spawn(binary, "run", "--state-dir", state, "--program", file, ready=False)
 
 
+class HeliostatXDP(Heliostat):
+    """The same with the port captured by a native XDP program."""
+
+    name, what = "heliostat xdp", "the same, captured by a native XDP program"
+    sources = ("xdp",)
+
+    def program(self):
+        program = super().program()
+        program["ports"][0].update(capture="xdp", policy="require", side="self")
+        program["taps"][0]["direction"] = "IN"
+        return program
+
+
 class Mirred(Peer):
     """tc's action mirred to a vxlan device; both from the kernel."""
 
     name, what = "tc mirred", "clsact, mirred to a vxlan device"
+    sources = ("skb", "xdp", "tcp")
     classifiers = (["matchall"], ["bpf", "bytecode", "1,6 0 0 4294967295"], ["u32", "match", "u32", "0", "0"])
 
     def start(self):
@@ -116,6 +132,7 @@ class Clone(Peer):
     """clone.bpf.c: the leanest mirror that the kernel itself can do."""
 
     name, what = "tc-BPF clone", "bpf_clone_redirect, encapsulated by BPF at another device's egress"
+    sources = ("skb", "xdp", "tcp")
 
     def start(self):
         try:
@@ -153,4 +170,4 @@ class Broadcast(Peer):
             MACS["mon"], VNI)
 
 
-KERNEL = [Untapped, Heliostat, Mirred, Clone, Ceiling, Broadcast]
+KERNEL = [Untapped, Heliostat, HeliostatXDP, Mirred, Clone, Ceiling, Broadcast]

@@ -47,8 +47,28 @@ def share(value):
     return "0" if value == 0 else f"{value:.2%}" if value >= 0.0001 else f"{value * 1e6:.0f} ppm"
 
 
+def stream_rows(section):
+    """The same of a section with a TCP stream."""
+    head = ["peer", "original Gbit/s", "copied share of bytes", "CPU s/GB", "original ours/peer", "copied bytes ours/peer", "CPU ours/peer"]
+    rows = []
+    for peer in section["peers"]:
+        if peer in section["absent"]:
+            rows.append([peer, "not measured: " + section["absent"][peer]])
+            continue
+        is_tapped = any(rows[peer]["copies"] for rows in section["cycles"] if peer in rows)
+        row = [peer, three(column(section, peer, "gbps"), 2)]
+        row += [three(column(section, peer, "copied"), 3) if is_tapped else "-", three(column(section, peer, "cpu_s_per_gb"), 3)]
+        row += [three(ratios(section, peer, "gbps"), 2)]
+        row += [three(ratios(section, peer, "copied_bytes"), 2) if is_tapped else "-"]
+        row += [three(ratios(section, peer, "cpu_s_per_gb"), 2)]
+        rows.append(row)
+    return head, rows
+
+
 def rows_of(section):
     """Header and rows of the section's table, as texts."""
+    if section["section"].startswith("tcp"):
+        return stream_rows(section)
     is_paced = bool(next(iter(next(iter(section["cycles"])).values()))["load"]["rate"]) if section["cycles"] else False
     head = ["peer", "originals Mpps", "copies Mpps", "originals lost", "copies lost"]
     head += ["p50 µs", "p99 µs", "mirror CPU µs/original"] if is_paced else ["CPU µs/copy", "sender µs/frame"]

@@ -29,7 +29,7 @@ class Load:
     rate: int = 0
     count: int = 0
     senders: int = 1
-    source: str = "skb"  # or "xdp": live frames, from one sender as fast as it can
+    source: str = "skb"  # "xdp": live frames, from one sender as fast as it can; "tcp": a stream (tcp.py)
 
 
 def generate(lab, load, cpu):

@@ -51,9 +51,9 @@ struct outer {
 struct seen {
     __u64 frames, bytes; /* bytes of the original, or of the frame inside the copy */
     __u64 bad;           /* carries our magic, but a length, port or VNI is wrong */
-    __u64 other;
+    __u64 other, other_bytes;
     __u64 sequences; /* sum of all sequence numbers */
-    __u64 pad[3];
+    __u64 pad[2];
     __u64 latency[BENCH_BUCKETS];
 };
 

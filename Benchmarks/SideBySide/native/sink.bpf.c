@@ -32,7 +32,8 @@ static __always_inline int count(struct __sk_buff *skb, struct seen *seen, const
 {
     if (frame->magic != bpf_htonl(BENCH_MAGIC)) {
         seen->other++;
-        return PASS;
+        seen->other_bytes += length;
+        return set.is_tunnelled && is_right ? DROP : PASS; /* nobody listens to a copy of something else */
     }
     if (!is_right || frame->ip.length != bpf_htons(length - sizeof frame->ethernet)) {
         seen->bad++;

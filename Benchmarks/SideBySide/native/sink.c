@@ -57,8 +57,9 @@ int main(int argc, char **argv)
         } else {
             struct seen sum = sum_of(cpus);
 
-            printf("{\"frames\": %llu, \"bytes\": %llu, \"bad\": %llu, \"other\": %llu, \"sequences\": %llu}\n",
-                   sum.frames, sum.bytes, sum.bad, sum.other, sum.sequences);
+            printf("{\"frames\": %llu, \"bytes\": %llu, \"bad\": %llu, \"other\": %llu, \"other_bytes\": %llu, "
+                   "\"sequences\": %llu}\n",
+                   sum.frames, sum.bytes, sum.bad, sum.other, sum.other_bytes, sum.sequences);
         }
         fflush(stdout);
     }
