@@ -3,7 +3,9 @@
 #pragma once
 #include <linux/types.h>
 
-#define BENCH_MAGIC 0x48534231u /* "HSB1" */
+/* "benc". As the first word behind UDP it must not look like VXLAN's flags (bit 27) or end as Geneve's do (0x6558): who
+   guards against mirroring the mirror looks at those frames twice. */
+#define BENCH_MAGIC 0x62656e63u
 #define BENCH_UDP_PORT 9 /* discard */
 #define VXLAN_PORT 4789
 
