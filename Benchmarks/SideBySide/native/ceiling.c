@@ -201,9 +201,13 @@ int main(int argc, char **argv)
     printf("ready\n");
     fflush(stdout);
     while (!stop) {
-        if (turn() > 0)
+        int taken = turn();
+
+        if (taken > 0)
             idle = 0;
-        else if (idle++ < 128)
+        if (taken == BUDGET)
+            continue;
+        if (taken == 0 && idle++ < 128)
             __builtin_ia32_pause();
         else
             nanosleep(&(struct timespec){.tv_nsec = 50000}, 0);
