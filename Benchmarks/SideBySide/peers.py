@@ -95,8 +95,7 @@ class HeliostatXDP(Heliostat):
 
     def program(self):
         program = super().program()
-        program["ports"][0].update(capture="xdp", policy="require", side="self")
-        program["taps"][0]["direction"] = "IN"
+        program["ports"][0].update(capture="xdp", policy="require")
         return program
 
 
