@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint format bench install uninstall clean
+.PHONY: help setup build demo test lint format bench bench-peers install uninstall clean
 
 # What a Debian machine needs beside the Swift toolchain, to build and to run the tests.
 PACKAGES := libxdp-dev libbpf-dev libnuma-dev libpcap-dev libsqlite3-dev linux-libc-dev libc6-dev libstdc++-12-dev \
@@ -28,7 +28,7 @@ AS_CALLER := $(if $(CALLER),sudo -H -u $(CALLER) env PATH="$(PATH)")
 
 help: ## this list
 	@printf 'Heliostat mirrors the frames of chosen ports to a monitor. Targets:\n\n'
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 setup: ## install the Debian packages, the user heliostat, and look for the Swift toolchain
 	@ROOT="$(ROOT)" AS_CALLER='$(AS_CALLER)' Scripts/setup $(SWIFT_VERSION) $(PACKAGES)
@@ -49,8 +49,13 @@ lint: ## swift-format and the plain checks of CONTRIBUTING.md
 format: ## rewrite the Swift files as swift-format wants them
 	@$(AS_CALLER) Scripts/format
 
-bench: ## benchmarks of the frame loop, as ratios
+bench: setup build ## the frame loop, and Heliostat beside its peers in one run (ARGS: Benchmarks/SideBySide/bench -h)
 	$(AS_CALLER) swift run -c release --package-path Benchmarks
+	$(AS_CALLER) $(MAKE) -s -C Benchmarks/SideBySide/native
+	$(ROOT) Benchmarks/SideBySide/bench $(if $(ARGS),$(ARGS),Benchmarks/.build/report)
+
+bench-peers: ## fetch Open vSwitch and DPDK for `make bench` into Benchmarks/.build (nothing is installed)
+	$(AS_CALLER) Benchmarks/SideBySide/install-peers Benchmarks/.build/peers
 
 install: ## copy what was built, the Swift runtime it needs, systemd units and docs to PREFIX
 	@Scripts/install "$(BIN)" "$(DESTDIR)" "$(PREFIX)"

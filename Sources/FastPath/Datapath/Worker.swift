@@ -68,16 +68,20 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
     return taken
 }
 
-/// Turn after turn until the host side says stop. Idle, it spins for a moment, then sleeps in short steps, and only
-/// then asks the capture program for a wake-up: so only the first frame after a pause pays for one.
+/// Turn after turn until the host side says stop. After a turn that did not find a budget's worth in the capture rings
+/// it naps, so that the next one has a batch: a system call, a softirq and the rings' shared words cost the same for one
+/// copy as for many, and what reads them all the time slows the sender down. Idle, it spins for a moment, then sleeps in
+/// short steps, and only then asks the capture program for a wake-up: so only the first frame after a pause pays for one.
 @_noLocks
 @c(heliostat_worker_run)
 public func workerRun(_ memory: UnsafeMutableRawPointer) {
     let worker = memory.assumingMemoryBound(to: Worker.self)
     var idle = 0
     while worker.pointee.stop.pointee.load(ordering: .relaxed) == 0 {
-        if workerTurn(memory) > 0 {
+        let taken = workerTurn(memory)
+        if taken > 0 {
             idle = 0
+            if taken < Worker.budget && worker.pointee.table.pointee.spanCount == 0 { hs_sleep(Idle.nap) }
         } else if idle < Idle.spins {
             hs_pause()
             idle &+= 1

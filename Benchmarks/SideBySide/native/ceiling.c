@@ -1,0 +1,216 @@
+/* ceiling OBJECT PORT UPLINK UPLINK-MAC NEXT-HOP-MAC VNI: Heliostat's design by hand in C, without what a product needs
+   (programs, filters, segmentation, checksums, ledgers, the loop guard): the ring buffers of all CPUs merged by time,
+   VXLAN in front, out by an AF_XDP TX ring in copy mode. What is between it and Heliostat is the price of those. */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <xdp/xsk.h>
+
+#include "attach.h"
+#include "ceiling.h"
+
+enum { CHUNK = 2048, CHUNKS = 16384, RING = 4096, BUDGET = 64, BUSY = 1u << 31, DISCARD = 1u << 30 };
+
+struct ring {
+    unsigned long *consumer, *producer;
+    const __u8 *data;
+    unsigned long position;
+};
+
+static volatile sig_atomic_t stop;
+static struct ring rings[BENCH_CPUS];
+static int ring_count;
+static __u64 free_chunks[CHUNKS];
+static int free_count;
+static __u8 *area;
+static struct xsk_socket *xsk;
+static struct xsk_ring_prod tx, fill;
+static struct xsk_ring_cons completion;
+static struct outer header;
+static __u32 header_sum;
+
+static void end(int signal)
+{
+    (void)signal;
+    stop = 1;
+}
+
+static void map_ring(int fd)
+{
+    struct ring *ring = &rings[ring_count++];
+    void *consumer = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *producer = mmap(0, 4096 + 2ul * RING_BYTES, PROT_READ, MAP_SHARED, fd, 4096);
+
+    if (consumer == MAP_FAILED || producer == MAP_FAILED)
+        give_up("map a ring");
+    *ring = (struct ring){consumer, producer, (__u8 *)producer + 4096, 0};
+}
+
+/* The record at the head, or nothing; passes what was discarded. */
+static const struct record *head(struct ring *ring, unsigned long limit)
+{
+    while (ring->position != limit) {
+        const __u32 *word = (const void *)(ring->data + (ring->position & (RING_BYTES - 1)));
+        __u32 length = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+
+        if (length & BUSY)
+            return 0;
+        if (!(length & DISCARD))
+            return (const void *)(word + 2);
+        ring->position += ((length & ~DISCARD) + 15) & ~7ul;
+    }
+    return 0;
+}
+
+/* As Heliostat's hash: equal for both directions of a flow. */
+static __u32 flow_hash(const struct frame *frame)
+{
+    __u32 hash = frame->ip.source ^ frame->ip.destination ^ (__u32)(frame->udp.source ^ frame->udp.destination) << 7
+               ^ frame->ip.protocol;
+
+    hash *= 0x9e3779b1;
+    return hash ^ hash >> 15;
+}
+
+static void reclaim(void)
+{
+    __u32 at, count = xsk_ring_cons__peek(&completion, RING, &at);
+
+    for (__u32 i = 0; i < count; i++)
+        free_chunks[free_count++] = *xsk_ring_cons__comp_addr(&completion, at + i) & ~(__u64)(CHUNK - 1);
+    xsk_ring_cons__release(&completion, count);
+}
+
+static void kick(void)
+{
+    for (int calls = 0; calls < 256; calls++) {
+        __u32 before = __atomic_load_n(tx.consumer, __ATOMIC_ACQUIRE);
+
+        if (before == *tx.producer)
+            break;
+        if (sendto(xsk_socket__fd(xsk), 0, 0, MSG_DONTWAIT, 0, 0) < 0
+            && (errno != EAGAIN || before == __atomic_load_n(tx.consumer, __ATOMIC_ACQUIRE)))
+            break;
+    }
+}
+
+static void send_copy(const struct record *record)
+{
+    __u32 at, sum;
+
+    if (free_count == 0 || xsk_prod_nb_free(&tx, 1) == 0) {
+        kick();
+        reclaim();
+        if (free_count == 0)
+            return;
+    }
+    if (xsk_ring_prod__reserve(&tx, 1, &at) == 0)
+        return;
+    __u64 chunk = free_chunks[--free_count];
+    struct outer *outer = (struct outer *)(area + chunk);
+
+    *outer = header;
+    outer->ip.length = __builtin_bswap16(record->length + 36);
+    sum = header_sum + outer->ip.length;
+    sum = (sum & 0xffff) + (sum >> 16);
+    outer->ip.checksum = ~(sum + (sum >> 16));
+    outer->udp.length = __builtin_bswap16(record->length + 16);
+    outer->udp.source = __builtin_bswap16(49152 + (flow_hash((const void *)(record + 1)) & 16383));
+    memcpy(outer + 1, record + 1, record->length);
+    *xsk_ring_prod__tx_desc(&tx, at) = (struct xdp_desc){.addr = chunk, .len = record->length + sizeof *outer};
+    xsk_ring_prod__submit(&tx, 1);
+}
+
+/* A batch of records by rising time; how many there were. */
+static int turn(void)
+{
+    unsigned long limit[BENCH_CPUS];
+    int taken = 0;
+
+    reclaim();
+    for (int i = 0; i < ring_count; i++)
+        limit[i] = __atomic_load_n(rings[i].producer, __ATOMIC_ACQUIRE);
+    for (; taken < BUDGET; taken++) {
+        struct ring *first = 0;
+        const struct record *oldest = 0;
+
+        for (int i = 0; i < ring_count; i++) {
+            const struct record *record = head(&rings[i], limit[i]);
+
+            if (record && (!oldest || record->time < oldest->time)) {
+                oldest = record;
+                first = &rings[i];
+            }
+        }
+        if (!first)
+            break;
+        send_copy(oldest);
+        first->position += (*((const __u32 *)oldest - 2) + 15) & ~7ul;
+    }
+    for (int i = 0; i < ring_count; i++)
+        __atomic_store_n(rings[i].consumer, rings[i].position, __ATOMIC_RELEASE);
+    kick();
+    return taken;
+}
+
+static void open_uplink(const char *device)
+{
+    struct xsk_umem_config memory = {.fill_size = RING, .comp_size = RING, .frame_size = CHUNK};
+    struct xsk_socket_config config = {
+        .tx_size = RING, .libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD, .bind_flags = XDP_COPY | XDP_USE_NEED_WAKEUP};
+    struct xsk_umem *umem;
+    int room = 32 << 20, error;
+
+    area = mmap(0, CHUNKS * CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (area == MAP_FAILED || (error = xsk_umem__create(&umem, area, CHUNKS * CHUNK, &fill, &completion, &memory))
+        || (error = xsk_socket__create(&xsk, device, 0, umem, 0, &tx, &config))) {
+        errno = area == MAP_FAILED ? errno : -error;
+        give_up("open the AF_XDP socket");
+    }
+    setsockopt(xsk_socket__fd(xsk), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+    for (int i = 0; i < CHUNKS; i++)
+        free_chunks[free_count++] = (__u64)i * CHUNK;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 7)
+        return 2;
+    struct bpf_object *object = open_object(argv[1]);
+    int cpus = sysconf(_SC_NPROCESSORS_CONF), idle = 0;
+
+    header = outer_header(argv[4], argv[5], atoi(argv[6]));
+    header_sum = partial_sum(&header.ip);
+    signal(SIGTERM, end);
+    if (bpf_object__load(object))
+        give_up("load");
+    for (__u32 cpu = 0; cpu < (__u32)cpus && cpu < BENCH_CPUS; cpu++) {
+        int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, RING_BYTES, 0);
+
+        if (fd < 0 || bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, "rings"), &cpu, &fd, 0))
+            give_up("make a ring");
+        map_ring(fd);
+    }
+    open_uplink(argv[3]);
+    attach(object, "capture", index_of(argv[2]), TCX_INGRESS);
+    setpriority(PRIO_PROCESS, 0, 5); /* as Heliostat's worker */
+    printf("ready\n");
+    fflush(stdout);
+    while (!stop) {
+        int taken = turn();
+
+        if (taken > 0)
+            idle = 0;
+        if (taken == BUDGET)
+            continue;
+        if (taken == 0 && idle++ < 128)
+            __builtin_ia32_pause();
+        else
+            nanosleep(&(struct timespec){.tv_nsec = 50000}, 0);
+    }
+    return 0;
+}

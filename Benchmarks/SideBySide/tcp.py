@@ -1,0 +1,69 @@
+"""A round with real TCP: iperf3 from src to dst through the tapped port, all offloads on, so that super-frames reach
+the mirror. What is compared is the stream's rate, the share of its bytes that arrived in copies, and the CPU of both
+ends and the mirror for a gigabyte. Beside rounds.py, which has the generators.
+"""
+import json
+import shutil
+import subprocess
+import time
+from dataclasses import asdict
+
+from lab import LabError
+from rounds import Accounts, settled, wait_for_work
+
+SERVER, CLIENT = "198.51.100.2", "198.51.100.1"
+
+
+def prepare(lab, load):
+    """Addresses for src and dst; `plain`: the uplink has to be given frames as they are on a wire."""
+    lab.do("src", "ip", "addr", "add", f"{CLIENT}/24", "dev", "e0")
+    lab.do("dst", "ip", "addr", "add", f"{SERVER}/24", "dev", "e0")
+    if load.size == "plain":
+        lab.do("host", "ethtool", "-K", "uplink", "tso", "off", "gso", "off", "tx", "off")
+    lab.do("src", "ip", "link", "set", "e0", "mtu", 1500)
+    lab.do("dst", "ip", "link", "set", "e0", "mtu", 1500)
+
+
+def stream(lab, load, options):
+    """Runs iperf3, and returns bytes, seconds, and the CPU time of both ends in ns."""
+    if not shutil.which("iperf3"):
+        raise LabError("iperf3 is not there: run `make setup`")
+    client_cpu, server_cpu = (("-A", f"{options.sender_cpu},{options.mirror_cpu}") if options.sender_cpu >= 0 else ("", ""))
+    server = lab.start("dst", "iperf3", "-s", "-1", "-B", SERVER, stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(0.1)
+        client = ["iperf3", "-c", SERVER, "-J", "-t", max(1, round(load.seconds)), *filter(None, (client_cpu, server_cpu))]
+        done = subprocess.run(lab.inside("src", *client), stdout=subprocess.PIPE, text=True, timeout=60)
+        report = json.loads(done.stdout)
+        if "error" in report:
+            raise LabError(f"iperf3: {report['error']}")
+        end = report["end"]
+        percent = end["cpu_utilization_percent"]
+        seconds = end["sum_received"]["seconds"]
+        cpu = (percent["host_total"] + percent["remote_total"]) / 100 * seconds * 1e9
+        return end["sum_received"]["bytes"], seconds, cpu
+    finally:
+        lab.end(server)
+
+
+def measure(lab, peer, load, options):
+    """One round of a peer; the figures of one row."""
+    lab.forward(peer.kernel_forwards)
+    try:
+        peer.start()
+        wait_for_work(lab, peer, options)
+        lab.copies.clear()
+        before = Accounts(peer)
+        carried, seconds, ends = stream(lab, load, options)
+        copies = settled(lab)[1]
+        after = Accounts(peer)
+    finally:
+        peer.stop()
+    mirror = after.mirror - before.mirror + after.softirq - before.softirq
+    total = (ends + mirror) / 1e9
+    return {
+        "load": asdict(load), "gbps": carried * 8 / seconds / 1e9, "copies": copies["other"],
+        "copied_bytes": copies["other_bytes"], "copied": copies["other_bytes"] / carried,
+        "cpu_s_per_gb": total / carried * 1e9,
+        "other_load": max(0, after.busy - before.busy - total) / (after.time - before.time),
+    }
