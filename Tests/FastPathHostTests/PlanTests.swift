@@ -48,10 +48,6 @@ import Testing
     @Test func whatIsNotServedIsRefusedWhateverIsThere() {
         let refused: [(MirrorProgram.Port, String)] = [
             (
-                .init(id: "p", interface: "v9", capture: .inline, pair: "v0"),
-                "inline capture is not served by this version; use tap, xdp or span"
-            ),
-            (
                 .init(id: "p", interface: "v0", netns: "blue"),
                 "ports of other network namespaces are not served by this version"
             ),

@@ -42,6 +42,11 @@ final class Mirror {
         }
     }
 
+    /// Starts the dataplane again on its state, with no program but the last.
+    func restart() throws {
+        dataplane = try DataplaneProcess(in: lab.host, stateDirectory: directory.path)
+    }
+
     /// A program with one tapped (or span) port and some of the three destinations.
     static func program(
         _ direction: MirrorProgram.Direction = .both, capture: MirrorProgram.CaptureMode = .tap,

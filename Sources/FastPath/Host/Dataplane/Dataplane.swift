@@ -40,9 +40,16 @@ package final class Dataplane {
     var captureXDP: CaptureXDP?
     var uplinks: [Int32: UplinkSocket] = [:]
     var spans: [String: SpanPort] = [:]
+    /// By the interfaces of the port and of its pair.
+    var pairs: [[Int32]: InlinePair] = [:]
+    /// There while the program, or what an earlier run has left, has `inline` ports.
+    var pins: InlinePins?
+    /// When a pair that could not be connected is tried again, by interfaces.
+    var pairRetries: [[Int32]: (after: ContinuousClock.Instant, reason: String)] = [:]
     /// Out of use, and to be closed once the worker has a table without them.
     var leavingUplinks: [UplinkSocket] = []
     var leavingSpans: [SpanPort] = []
+    var leavingPairs: [InlinePair] = []
     /// Those who look on, and those who did until the worker has a table without them.
     var watches: [Watch] = []
     var leavingWatches: [Watch] = []
@@ -162,7 +169,7 @@ package final class Dataplane {
         }
         let slots = try assignSlots(program)
         assignIndices(program)
-        foldSpanDrops()
+        foldDrops()
         let next = try Generation(
             lastNumber + 1, program, slots: slots, ledger: ledger, indices: indices, capture: capture)
         lastNumber += 1
@@ -179,19 +186,27 @@ package final class Dataplane {
         }
     }
 
-    /// Takes everything of ours out of the kernel, the capture first; copies that are under way still leave.
+    /// Takes everything of ours out of the kernel but for the wires of `inline` ports, the capture first; copies that
+    /// are under way still leave.
     package func stop() {
         hooks = [:]
         deliverProgram = nil
         for span in spans.values { span.detach() }
+        for pair in pairs.values { pair.leave() }
         let positions = worker.thread.producedPositions
         let deadline = ContinuousClock.now.advanced(by: .milliseconds(300))
         let isDone = { [self] in
             worker.thread.hasDrained(to: positions) && uplinks.values.allSatisfy(\.isDrained)
+                && pairs.values.allSatisfy(\.isDrained)
         }
         while !isDone(), ContinuousClock.now < deadline { usleep(500) }
         worker.stop()
         sequences.settle()
+    }
+
+    /// What stays in the kernel when this process ends: the wires of `inline` ports, by their interfaces and pins.
+    package var remains: [(interfaces: [String], pins: [String])] {
+        pairs.values.map { ($0.links.map(\.name), $0.pinPaths) }
     }
 
     /// Once a second: what nobody tells of (a program put ahead of ours, a neighbour that went stale) is looked at.
@@ -209,6 +224,7 @@ package final class Dataplane {
         worker.followClock()
         sequences.keepAhead()
         inspectDeliveries()
+        inspectPairs()
         reconcile()
         tick?.schedule(in: .seconds(1))
     }
