@@ -121,14 +121,19 @@ import Testing
         try await ScriptedAPI.serving(["POST /v2.0/ports": [Answer(201, #"{"port":{"id":"a","name":"web"}}"#)]]) {
             api in
             let run = try await ProgramRun.heliostat([
-                "port", "create", "web", "--interface", "veth0", "--capture", "span", "--side", "self", "--state-dir",
-                api.state,
+                "port", "create", "web", "--interface", "veth0", "--capture", "span", "--capture-policy", "prefer",
+                "--side", "self", "--state-dir", api.state,
             ])
             #expect(run.status == 0)
             #expect(
                 api.requests == [
-                    #"POST /v2.0/ports {"port": {"name": "web", "binding:profile": {"interface": "veth0", "capture": "span", "side": "self"}}}"#
+                    #"POST /v2.0/ports {"port": {"name": "web", "binding:profile": {"interface": "veth0", "capture": "span", "capture_policy": "prefer", "side": "self"}}}"#
                 ])
+            let wrong = try await ProgramRun.heliostat([
+                "port", "create", "web", "--interface", "veth0", "--capture-policy", "maybe", "--state-dir", api.state,
+            ])
+            #expect(wrong.status == 64 && api.requests.count == 1)
+            #expect(wrong.errors.contains("'maybe' is invalid for '--capture-policy <require|prefer>'"))
         }
     }
 

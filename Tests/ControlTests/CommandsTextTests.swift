@@ -78,7 +78,11 @@ import Testing
               "version":"0.1.0","pid":4242,"epoch":"e","generation":7,
               "ports":[{"id":"p","interface":"veth0","state":"capturing","capture":"tap","hook":"tcx","side":"peer","mtu":1500},
                        {"id":"q","interface":"eth2","state":"down","capture":"span","hook":"xdp-native","zero_copy":false,
-                        "queues":2,"reason":"link is down"}],
+                        "queues":2,"reason":"link is down"},
+                       {"id":"r","interface":"eth3","state":"capturing","capture":"xdp","obtained":"xdp","side":"self",
+                        "hook":"xdp-native+tcx","mtu":1500,"mtu_limit":3498,"changes":["rxvlan off"]},
+                       {"id":"t","interface":"br0","state":"capturing","capture":"xdp","obtained":"tap","hook":"tcx",
+                        "side":"self","mtu":1500,"reason":"no XDP"}],
               "destinations":[{"id":"s","state":"ready","uplink":"eth1","source":"192.0.2.1","next_hop":"02:00:00:00:00:09","mtu":9000}],
               "taps":[{"id":"f","state":"active"}]}}}
             """)
@@ -91,9 +95,11 @@ import Testing
                 dataplane  connected
                            version 0.1.0, pid 4242, program 7
 
-                PORT  INTERFACE  STATE      CAPTURE  HOOK                        SIDE   MTU  REASON
-                web   veth0      capturing  tap      tcx                         peer  1500  -
-                q     eth2       down       span     xdp-native, copy, 2 queues  -        -  link is down
+                PORT  INTERFACE  STATE      CAPTURE       HOOK                                        SIDE   MTU  REASON
+                web   veth0      capturing  tap           tcx                                         peer  1500  -
+                q     eth2       down       span          xdp-native, copy, 2 queues                  -        -  link is down
+                r     eth3       capturing  xdp           xdp-native+tcx, MTU up to 3498, rxvlan off  self  1500  -
+                t     br0        capturing  tap, not xdp  tcx                                         self  1500  no XDP
 
                 DESTINATION  STATE  UPLINK  SOURCE     NEXT HOP            MTU  REASON
                 ids          ready  eth1    192.0.2.1  02:00:00:00:00:09  9000  -

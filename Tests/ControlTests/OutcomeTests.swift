@@ -135,5 +135,9 @@ import Testing
         let web = refused.ports.first { $0.object.id == "web" }?.object
         #expect(web?.status == .error && web?.statusReason?.full == "xdp is not served")
         #expect(web?.statusReason?.forMembers == "its host cannot capture it")
+        let other = outcome(snapshot(port: "DOWN"), .running(status(why: "veth0 is a veth", port: .capturing)))
+        let tapped = other.ports.first { $0.object.id == "web" }?.object
+        #expect(tapped?.status == .active && tapped?.statusReason?.full == "veth0 is a veth")
+        #expect(tapped?.statusReason?.forMembers == "it is captured in another way than asked for")
     }
 }

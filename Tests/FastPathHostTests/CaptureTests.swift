@@ -81,7 +81,7 @@ struct CaptureTests {
             let entries = try CaptureEntries(program, generation: 1, taps: [into: 1])
             try entries.install()
             let index = Int32(if_nametoindex("v0"))
-            let loaded = try CaptureXDP(sharing: program).load(slot: 9, direction: HS_IN)
+            let loaded = try CaptureXDP.load(sharing: program, slot: 9, direction: HS_IN, interface: index)
             let hook = try CaptureHook(loaded, interface: index, name: "v0", ingress: true, kind: .xdp)
             #expect(hook.isInPlace())
             let before = entries.counts(into).matched
@@ -95,11 +95,19 @@ struct CaptureTests {
             let words = "v0 has an XDP program already, 'capture' (id \(hook.programID))"
             #expect(refusal?.description.hasPrefix(words) == true)
             #expect(hook.isInPlace())
+            let next = try CaptureXDP.load(sharing: program, slot: 9, direction: HS_IN, interface: index)
+            let id = hook.programID
+            try hook.replace(next, "v0")
+            #expect(hook.programID != id && hook.isInPlace())
+            let counted = entries.counts(into).matched
+            try Self.send(5, "v1")
+            #expect(eventually { entries.counts(into).matched >= counted + 5 })
             let none = #expect(throws: HostError.self) {
                 let bridge = Int32(if_nametoindex("d0"))
-                _ = try CaptureHook(loaded, interface: bridge, name: "d0", ingress: true, kind: .xdp)
+                let other = try CaptureXDP.load(sharing: program, slot: 8, direction: HS_IN, interface: bridge)
+                _ = try CaptureHook(other, interface: bridge, name: "d0", ingress: true, kind: .xdp)
             }
-            #expect(none?.description == "d0 has no native XDP: its driver does not offer it")
+            #expect(none?.description == "d0 takes no native XDP program: its driver has none, or none for this MTU")
         }
     }
 

@@ -50,7 +50,7 @@ import Testing
             (
                 .init(id: "p", interface: "v0", netns: "blue"),
                 "ports of other network namespaces are not served by this version"
-            ),
+            )
         ]
         for (port, reason) in refused {
             let plan = PortPlan(port, slot: 0, taps: [Self.tap("t", .both)], links: Self.links())
@@ -81,6 +81,55 @@ import Testing
             defaultRoutes: isVeth ? [] : [7])
         #expect(plan.mode == .tap && plan.error == nil && plan.hooks.count == 2 && !plan.hooks.contains { $0.isXDP })
         #expect(plan.refusal?.contains(isVeth ? "is a veth" : "carries a default route") == true)
+    }
+
+    /// A copy that is sent to one end of a veth comes in at the other: there XDP would copy it again, without end.
+    @Test(arguments: [MirrorProgram.CapturePolicy.require, .prefer])
+    func xdpIsNotForAVethWithBothEndsHere(policy: MirrorProgram.CapturePolicy) {
+        let port = MirrorProgram.Port(id: "p", interface: "v0", capture: .xdp, policy: policy)
+        let plan = PortPlan(port, slot: 3, taps: [Self.tap("t", .both)], links: Self.pair())
+        #expect((plan.error ?? plan.refusal)?.hasPrefix("v1, the other end of v0, is on this host too") == true)
+        #expect(plan.hooks.count == (policy == .prefer ? 2 : 0) && !plan.hooks.contains { $0.isXDP })
+    }
+
+    /// v0 (7) and v1 (8), each other's end.
+    private static func pair() -> LinkTable {
+        var table = LinkTable()
+        for (index, name, peer) in [(7, "v0", 8), (8, "v1", 7)] as [(Int32, String, Int32)] {
+            table.apply(message(index, name, "veth", lower: peer))
+        }
+        return table
+    }
+
+    /// RTM_NEWLINK of an Ethernet interface.
+    private static func message(
+        _ index: Int32, _ name: String, _ kind: String, lower: Int32? = nil, master: Int32? = nil
+    ) -> NetlinkMessage {
+        var link = ifinfomsg()
+        link.ifi_index = index
+        link.ifi_type = UInt16(HS_ARPHRD_ETHER)
+        var request = NetlinkRequest(type: Int(RTM_NEWLINK), flags: 0, header: link)
+        request.append(Int(IFLA_IFNAME), Array(name.utf8) + [0])
+        request.append(Int(IFLA_MTU), [0xDC, 5, 0, 0])
+        for (type, value) in [(IFLA_LINK, lower), (IFLA_MASTER, master)] {
+            if let value { request.append(Int(type), withUnsafeBytes(of: value) { Array($0) }) }
+        }
+        let length = UInt16(4 + kind.utf8.count)
+        request.append(
+            Int(IFLA_LINKINFO), [UInt8(length), 0, UInt8(IFLA_INFO_KIND), 0] + Array(kind.utf8))
+        return NetlinkMessage.parse(request.bytes[...])[0]
+    }
+
+    /// A default route of a VLAN device on a bridge runs through the bridge's NIC, and not through a guest's tap device.
+    @Test func whatADefaultRouteRunsThrough() {
+        var table = LinkTable()
+        table.apply(Self.message(2, "eth0", "", master: 5))
+        table.apply(Self.message(3, "tap0", "tun", master: 5))
+        table.apply(Self.message(4, "eth1", ""))
+        table.apply(Self.message(5, "br0", "bridge"))
+        table.apply(Self.message(6, "br0.7", "vlan", lower: 5))
+        #expect(table.carriers(of: [6]) == [2, 5, 6])
+        #expect(table.carriers(of: [4]) == [4] && table.carriers(of: []) == [])
     }
 
     @Test func aSpanThatIsPreferredIsTappedWhereItReceives() {

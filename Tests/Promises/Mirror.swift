@@ -42,8 +42,19 @@ final class Mirror {
         }
     }
 
-    /// Starts the dataplane again on its state, with no program but the last.
-    func restart() throws {
+    /// A second dataplane in the lab of the first.
+    static func beside(_ mirror: Mirror, _ program: MirrorProgram, _ body: (Mirror) throws -> Void) throws {
+        let other = try Mirror(mirror.lab, program, supervised: false)
+        defer {
+            other.dataplane.terminate()
+            other.directory.delete()
+        }
+        try body(other)
+    }
+
+    /// Starts the dataplane again on what the last one, which is dead, has left.
+    func startAgain() throws {
+        dataplane.terminate()
         dataplane = try DataplaneProcess(in: lab.host, stateDirectory: directory.path)
     }
 

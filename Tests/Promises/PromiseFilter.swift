@@ -85,12 +85,13 @@ extension Promises {
 
         /// The kernel has taken the tag out of a frame before a filter sees it (skb->vlan_tci): filters and VLAN lists see
         /// it all the same, and it is back in the copy. Both ways: a veth's receiver takes it out, and a bridge leaves it out.
-        @Test(arguments: [MirrorProgram.Direction.out, .in])
-        func tagsThatTheKernelTookOut(direction: MirrorProgram.Direction) throws {
+        @Test(arguments: [MirrorProgram.Direction.out, .in], [MirrorProgram.CaptureMode.tap, .xdp])
+        func tagsThatTheKernelTookOut(direction: MirrorProgram.Direction, capture: MirrorProgram.CaptureMode) throws {
             typealias Tag = FrameStream.Tag
             var program = Self.program(1, ["vlan 100 and tcp port 9", nil])
             for index in program.taps.indices { program.taps[index].direction = direction }
             program.taps[1].vlanFilter = .init("7,99-100")
+            program.ports[0].capture = capture
             try Mirror.with(program) { mirror in
                 let isOut = direction == .out
                 func stream(_ id: UInt32, _ content: FrameStream.Content, _ tags: [Tag]) throws -> FrameStream {

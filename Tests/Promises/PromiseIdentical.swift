@@ -156,6 +156,9 @@ extension Promises {
             try Mirror.with(Mirror.program(.in, capture: .span)) { mirror in
                 let details = { try mirror.lab.host.command("ip", "-d", "link", "show", TappedPair.spanPort) }
                 #expect(try details().contains("promiscuity 1"))
+                let port = try mirror.status().ports[0]
+                #expect(port.obtained == .span && port.hook == "xdp-native" && port.zeroCopy == false)
+                #expect(port.queues == 1 && port.mtuLimit == nil && port.changes == ["rxvlan off", "promisc on"])
                 try mirror.apply(MirrorProgram(generation: 2))
                 #expect(try poll(seconds: 5) { try details().contains("promiscuity 0") })
             }

@@ -36,7 +36,8 @@ extension Promises {
 
         /// Copies of every encapsulation over both IP versions come back to the host through another namespace, where
         /// they have lost our mark, and pass a tapped port there: none of them is copied again.
-        @Test func everyEncapsulation() throws {
+        @Test(arguments: [MirrorProgram.CaptureMode.tap, .xdp])
+        func everyEncapsulation(capture: MirrorProgram.CaptureMode) throws {
             var program = Mirror.program(to: [])
             for (version, remote) in [TappedPair.monitorAddress, PromiseOuterIPv6.monitorAddress].enumerated() {
                 for (index, kind) in MirrorProgram.Encapsulation.allCases.enumerated() {
@@ -48,7 +49,8 @@ extension Promises {
             let tunnels = program.destinations.map(\.id)
             program.taps[0].destinations = tunnels
             program.destinations.append(Mirror.destination(Mirror.local))
-            program.ports.append(.init(id: "back", interface: "back0", side: .`self`))
+            program.ports.append(
+                .init(id: "back", interface: "back0", capture: capture, policy: .require, side: .`self`))
             program.taps.append(.init(id: "loop", port: "back", direction: .in, destinations: [Mirror.local]))
             try Mirror.with(program, ready: false) { mirror in
                 try PromiseOuterIPv6.enable(mirror.lab)

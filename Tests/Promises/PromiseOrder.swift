@@ -30,8 +30,9 @@ extension Promises {
         /// 10,000 handshakes of three steps, each sent as soon as the one before has arrived: SYN by a sender that moves
         /// between CPUs, answer by `b`, acknowledgement by `a`. They are captured on two hooks and mostly on different
         /// CPUs, and yet no step may come before the one that it answers.
-        @Test func acrossDirections() throws {
-            try Mirror.with(Mirror.program()) { mirror in
+        @Test(arguments: [MirrorProgram.CaptureMode.tap, .xdp])
+        func acrossDirections(capture: MirrorProgram.CaptureMode) throws {
+            try Mirror.with(Mirror.program(capture: capture)) { mirror in
                 let steps = [
                     try Mirror.stream(1, content: .tcp4, lengths: [100]),
                     try Mirror.stream(2, fromB: true, content: .tcp4, lengths: [100]),
@@ -58,7 +59,8 @@ extension Promises {
                 #expect(order.early == 0, "\(order.early) answers came before their question")
                 try mirror.ledger(offered: [Mirror.monitor: 3 * sent.frames])
                 print(
-                    "figure: \(sent.frames) handshakes, \(sent.moves) moves between CPUs: \(order.early) out of order")
+                    "figure: \(capture): \(sent.frames) handshakes, \(sent.moves) moves between CPUs: \(order.early) out of order"
+                )
             }
         }
 

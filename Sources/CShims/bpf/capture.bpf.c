@@ -106,15 +106,38 @@ static __always_inline void read_tag(FRAME *frame, struct hs_record *record)
 
 #if defined HS_XDP
 
-/* A driver hands over what came in: no super-frame, no mark, no tag beside the frame. A veth hands over checksums that
-   its sender has left to a NIC, and nothing tells them. */
+/* A driver hands over what came in: no super-frame, no mark. A veth hands over checksums that its sender has left to a
+   NIC, and nothing tells them. */
 /* The verifier must see that 32 bits are all of it. */
 static __always_inline __u32 frame_length(FRAME *frame) { return bpf_xdp_get_buff_len(frame) & 0x7fffffff; }
 static __always_inline __u32 segment_size(FRAME *frame) { return 0; }
 static __always_inline int is_marked(FRAME *frame) { return 0; }
 static __always_inline __u32 wire_frames(FRAME *frame) { return 1; }
-static __always_inline void read_tag(FRAME *frame, struct hs_record *record) {}
 static __always_inline int is_partial(FRAME *frame) { return 1; }
+
+#ifdef HS_XDP_TAG
+
+/* Linux 6.8: the tag that a NIC, or the sender of a veth, has put beside the frame. The driver's own function takes the
+   place of this one in a program that is bound to its device. */
+extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *, __be16 *, __u16 *) __ksym;
+
+static __always_inline void read_tag(FRAME *frame, struct hs_record *record)
+{
+    __be16 protocol = 0;
+    __u16 tci = 0;
+
+    if (bpf_xdp_metadata_rx_vlan_tag(frame, &protocol, &tci))
+        return;
+    record->flags |= HS_VLAN;
+    record->vlan_protocol = bpf_ntohs(protocol);
+    record->vlan_tci = tci;
+}
+
+#else
+
+static __always_inline void read_tag(FRAME *frame, struct hs_record *record) {}
+
+#endif
 
 static __always_inline void read_offloads(FRAME *frame, struct hs_record *record)
 {

@@ -140,7 +140,9 @@ package struct Outcome: Hashable, Sendable {
         switch dataplane.ports[port.id]?.state {
         case .down: return (.down, reason.map { Reason($0, members: "its interface is missing or down") })
         case .error: return (.error, reason.map { Reason($0, members: "its host cannot capture it") })
-        case .capturing, nil: break
+        case .capturing:
+            return (.active, reason.map { Reason($0, members: "it is captured in another way than asked for") })
+        case nil: break
         }
         return (.active, nil)
     }

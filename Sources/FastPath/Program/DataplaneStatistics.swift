@@ -18,7 +18,8 @@ public struct DataplaneStatistics: Codable, Hashable, Sendable {
 
     public init(
         epoch: String, time: Double, taps: [TapStatistics], destinations: [DestinationStatistics],
-        deliveries: [DeliveryStatistics] = [], inline: [InlineStatistics] = [], strays: [String: UInt64], umem: UMEMStatistics
+        deliveries: [DeliveryStatistics] = [], inline: [InlineStatistics] = [], strays: [String: UInt64],
+        umem: UMEMStatistics
     ) {
         self.epoch = epoch
         self.time = time

@@ -26,6 +26,8 @@ enum {
     HS_BPF_F_MMAPABLE = 1 << 10,
     /* linux/bpf.h since 5.18: an XDP program that takes frames of several buffers. */
     HS_BPF_F_XDP_HAS_FRAGS = 1 << 5,
+    /* linux/bpf.h since 6.3: an XDP program that may call one driver's functions. */
+    HS_BPF_F_XDP_DEV_BOUND_ONLY = 1 << 6,
     /* linux/if_xdp.h since 6.6: frames of several chunks. */
     HS_XDP_USE_SG = 1 << 4,
     /* linux/if_link.h: attach in the driver, never in the generic path. */

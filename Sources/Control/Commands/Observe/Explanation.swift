@@ -139,9 +139,13 @@ package struct Explanation: Sendable {
             add("capture", .broken, "the dataplane's program does not have the port", "see the reason of the intent")
             return
         }
-        let how = "\(display(port["capture"])) by \(display(port["hook"])) on \(display(port["interface"]))"
+        let mode = port["obtained"] == .null ? port["capture"] : port["obtained"]
+        let how = "\(display(mode)) by \(display(port["hook"])) on \(display(port["interface"]))"
         if port["state"] == "capturing" {
-            add("capture", .ok, "\(how), side \(display(port["side"])), MTU \(display(port["mtu"]))")
+            let why = port["reason"] == .null ? "" : ": \(display(port["reason"]))"
+            add(
+                "capture", why.isEmpty ? .ok : .warning,
+                "\(how), side \(display(port["side"])), MTU \(display(port["mtu"]))\(why)")
         } else {
             add(
                 "capture", .broken, "\(display(port["interface"])) is not captured: \(display(port["reason"]))",

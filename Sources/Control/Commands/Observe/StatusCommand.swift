@@ -49,8 +49,7 @@ package struct StatusCommand: AsyncParsableCommand {
                 port in
                 [
                     names.name(port["id"]), display(port["interface"]), display(port["state"]),
-                    display(port["capture"]),
-                    hook(port), display(port["side"]), display(port["mtu"]), display(port["reason"]),
+                    capture(port), hook(port), display(port["side"]), display(port["mtu"]), display(port["reason"]),
                 ]
             })
         tables.append(
@@ -82,10 +81,19 @@ package struct StatusCommand: AsyncParsableCommand {
         return words.joined(separator: ", ")
     }
 
+    /// The mode that was obtained, and the one asked for where that is another; of an inline port also its pair.
+    private static func capture(_ port: JSON) -> String {
+        let obtained = display(port["obtained"])
+        let asked = display(port["capture"]) + (port["pair"] == .null ? "" : " to \(display(port["pair"]))")
+        return obtained.isEmpty || obtained == display(port["capture"]) ? asked : "\(obtained), not \(asked)"
+    }
+
     private static func hook(_ port: JSON) -> String {
         var words = [display(port["hook"])]
         if let zeroCopy = port["zero_copy"].bool { words.append(zeroCopy ? "zero-copy" : "copy") }
         if let queues = port["queues"].count { words.append("\(queues) queue\(queues == 1 ? "" : "s")") }
+        if let limit = port["mtu_limit"].count { words.append("MTU up to \(limit)") }
+        words += port["changes"].items.map { display($0) }
         return words.filter { !$0.isEmpty }.joined(separator: ", ")
     }
 

@@ -36,6 +36,12 @@ package struct PortBindingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Where that cannot be had: capture nothing ('require'), or as tap ('prefer'); either says why. Default: prefer for xdp, else require.",
+            valueName: "require|prefer"))
+    package var capturePolicy: CapturePolicy?
+
+    @Option(
+        help: ArgumentHelp(
             "Whether the other end of the interface is the port's owner ('peer': veth, tap) or it is the owner's own ('self').",
             valueName: "auto|peer|self"))
     package var side: Side?
@@ -43,6 +49,7 @@ package struct PortBindingOptions: ParsableArguments {
     package init() {}
 
     package enum Capture: String, ExpressibleByArgument, CaseIterable, Sendable { case tap, xdp, span }
+    package enum CapturePolicy: String, ExpressibleByArgument, CaseIterable, Sendable { case require, prefer }
     package enum Side: String, ExpressibleByArgument, CaseIterable, Sendable { case auto, peer, `self` }
 
     /// The attributes that were given. The API binds a port with an interface and no host to its own host.
@@ -53,6 +60,7 @@ package struct PortBindingOptions: ParsableArguments {
         var profile = current
         if let interface { profile["interface"] = .string(interface) }
         if let capture { profile["capture"] = .string(capture.rawValue) }
+        if let capturePolicy { profile["capture_policy"] = .string(capturePolicy.rawValue) }
         if let side { profile["side"] = .string(side.rawValue) }
         if let mac { profile["mac"] = .string(mac) }
         if profile != current { attributes["binding:profile"] = .object(profile) }

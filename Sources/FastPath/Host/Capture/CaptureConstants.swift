@@ -13,12 +13,24 @@ struct CaptureConstants {
     /// - Parameter object: loaded.
     init(_ object: BPFObject) throws(HostError) {
         (offsets, size) = try object.constants()
+        map = bpf_map__fd(try Self.section(of: object))
+    }
+
+    /// Sets the constants of an object that is not loaded yet.
+    static func set(slot: Int, direction: hs_direction, in object: BPFObject) throws(HostError) {
+        let (offsets, size) = try object.constants()
+        let value = try value(slot, direction, offsets, size)
+        let section = try section(of: object)
+        try check("cannot set the constants of slot \(slot)") { bpf_map__set_initial_value(section, value, size) }
+    }
+
+    private static func section(of object: BPFObject) throws(HostError) -> OpaquePointer {
         var map = bpf_object__next_map(object.raw, nil)
         while let candidate = map, !String(cString: bpf_map__name(candidate)).hasSuffix(".rodata") {
             map = bpf_object__next_map(object.raw, candidate)
         }
         guard let map else { throw HostError("the BPF object has no constants") }
-        self.map = bpf_map__fd(map)
+        return map
     }
 
     /// Instructions with the constants of one capture point, and the map that must live until they are loaded.
@@ -31,12 +43,7 @@ struct CaptureConstants {
 
     /// A frozen map that stands for .rodata: the verifier then takes its values for constants.
     private func make(slot: Int, direction: hs_direction) throws(HostError) -> Descriptor {
-        guard let slotOffset = offsets["port_slot"], let directionOffset = offsets["port_direction"] else {
-            throw HostError("the capture program lacks its constants port_slot and port_direction")
-        }
-        var value = [UInt8](repeating: 0, count: size)
-        value.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(slot), toByteOffset: slotOffset, as: UInt32.self) }
-        value[directionOffset] = UInt8(direction.rawValue)
+        let value = try Self.value(slot, direction, offsets, size)
         var options = bpf_map_create_opts()
         options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
         options.map_flags = UInt32(HS_BPF_F_RDONLY_PROG)
@@ -47,5 +54,17 @@ struct CaptureConstants {
         try check("cannot set the constants of slot \(slot)") { bpf_map_update_elem(map.raw, &key, value, 0) }
         try check("cannot freeze the constants of slot \(slot)") { bpf_map_freeze(map.raw) }
         return map
+    }
+
+    private static func value(
+        _ slot: Int, _ direction: hs_direction, _ offsets: [String: Int], _ size: Int
+    ) throws(HostError) -> [UInt8] {
+        guard let slotOffset = offsets["port_slot"], let directionOffset = offsets["port_direction"] else {
+            throw HostError("the capture program lacks its constants port_slot and port_direction")
+        }
+        var value = [UInt8](repeating: 0, count: size)
+        value.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(slot), toByteOffset: slotOffset, as: UInt32.self) }
+        value[directionOffset] = UInt8(direction.rawValue)
+        return value
     }
 }

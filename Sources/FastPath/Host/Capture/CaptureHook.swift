@@ -19,8 +19,8 @@ package final class CaptureHook {
     package let kind: CaptureHookKind
     package let interface: Int32
     private let ingress: Bool
-    private let program: Descriptor
-    package let programID: UInt32
+    private var program: Descriptor
+    package private(set) var programID: UInt32
     private let place: Clsact.Place
     private var link: Descriptor?
 
@@ -85,6 +85,15 @@ package final class CaptureHook {
             link = nil
             link = try Self.linkTCX(program, interface, name, ingress: ingress)
         }
+    }
+
+    /// Puts another program in the place of an `xdp` hook's, without a moment in which there is none.
+    package func replace(_ next: Descriptor, _ name: String) throws(HostError) {
+        guard kind == .xdp, let link else { throw HostError("\(name) has no XDP program of ours to replace") }
+        let id = try Self.identifier(of: next)
+        try check("cannot replace the XDP program of \(name)") { bpf_link_update(link.raw, next.raw, nil) }
+        program = next
+        programID = id
     }
 
     private static func linkTCX(

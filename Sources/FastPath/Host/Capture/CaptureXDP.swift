@@ -3,15 +3,26 @@
 
 import CLibBPF
 package import CShims
+import Glibc
 
-/// The capture program as XDP; loaded when the first port asks for it.
-package final class CaptureXDP {
-    private let object: BPFObject
-    private let instructions: [bpf_insn]
-    private let constants: CaptureConstants
+/// The capture program as XDP, for one port.
+package enum CaptureXDP {
+    /// Loads the program for one capture point, bound to its interface where the driver then tells tags (Linux 6.8).
+    ///
+    /// - Parameter slot: 0 ..< HS_SLOTS.
+    package static func load(
+        sharing capture: CaptureProgram, slot: Int, direction: hs_direction, interface: Int32
+    ) throws(HostError) -> Descriptor {
+        let bound = try? load("capture_xdp_tag", capture_xdp_tagObject, capture, slot, direction, interface)
+        if let bound { return bound }
+        return try load("capture_xdp", capture_xdpObject, capture, slot, direction, nil)
+    }
 
-    package init(sharing capture: CaptureProgram) throws(HostError) {
-        let object = try BPFObject("capture_xdp", base64: capture_xdpObject)
+    private static func load(
+        _ name: String, _ base64: String, _ capture: CaptureProgram, _ slot: Int, _ direction: hs_direction,
+        _ interface: Int32?
+    ) throws(HostError) -> Descriptor {
+        let object = try BPFObject(name, base64: base64)
         let shared = [
             ("program", capture.programMap), ("rings", capture.ringsMap), ("need_wakeup", capture.needWakeupMap),
             ("own_tunnels", capture.ownTunnelsMap),
@@ -21,25 +32,15 @@ package final class CaptureXDP {
                 bpf_map__reuse_fd(bpf_object__find_map_by_name(object.raw, name), map)
             }
         }
-        try object.load("capture_xdp")
-        instructions = try object.instructions("capture")
-        constants = try CaptureConstants(object)
-        self.object = object
-    }
-
-    /// Loads the program for one capture point.
-    ///
-    /// - Parameter slot: 0 ..< HS_SLOTS.
-    package func load(slot: Int, direction: hs_direction) throws(HostError) -> Descriptor {
-        let (instructions, values) = try constants.set(slot: slot, direction: direction, in: instructions)
-        var options = bpf_prog_load_opts()
-        options.sz = optionsSize(to: \bpf_prog_load_opts.prog_flags)
-        options.expected_attach_type = BPF_XDP
-        options.prog_flags = UInt32(HS_BPF_F_XDP_HAS_FRAGS)
-        return try withExtendedLifetime(values) { () throws(HostError) in
-            try Descriptor("the kernel does not take the XDP program of slot \(slot)") {
-                bpf_prog_load(BPF_PROG_TYPE_XDP, "capture", "Dual BSD/GPL", instructions, instructions.count, &options)
-            }
+        try CaptureConstants.set(slot: slot, direction: direction, in: object)
+        let program = try object.program("capture")
+        if let interface {
+            bpf_program__set_ifindex(program, UInt32(interface))
+            bpf_program__set_flags(program, UInt32(HS_BPF_F_XDP_DEV_BOUND_ONLY))
+        }
+        try object.load(name)
+        return try Descriptor("cannot keep the XDP program of slot \(slot)") {
+            fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0)
         }
     }
 }

@@ -23,8 +23,12 @@ package final class SteerProgram {
 
     /// Attaches in native mode, where nobody else's program is.
     package func attach(interface: Int32, name: String) throws(HostError) {
+        link = nil
         link = try XDPLink.attach(bpf_program__fd(try object.program("steer")), interface, name)
     }
+
+    /// Nobody has detached it by force.
+    func isInPlace(on interface: Int32) -> Bool { link.map { XDPLink.isAttached($0, to: interface) } ?? false }
 
     /// From now on the frames of `queue` go into `socket`.
     package func steer(queue: Int, into socket: Descriptor) throws(HostError) {

@@ -23,8 +23,14 @@ enum XDPLink {
                 bpf_link_create(program, interface, BPF_XDP, &options)
             }
         } catch {
-            if error.code != EOPNOTSUPP { throw error }
-            throw HostError("\(name) has no native XDP: its driver does not offer it", code: error.code)
+            switch error.code {
+            case EOPNOTSUPP:
+                throw HostError(
+                    "\(name) takes no native XDP program: its driver has none, or none for this MTU", code: error.code)
+            // What drivers answer where a frame would not fit into their buffers.
+            case EINVAL, ERANGE, E2BIG: throw HostError("\(error); a lower MTU may do", code: error.code)
+            default: throw error
+            }
         }
     }
 

@@ -36,16 +36,14 @@ package final class Dataplane {
     // What is in the kernel and in the worker's table.
     var hooks: [HookPlace: CaptureHook] = [:]
     var loaded: [CapturePoint: Descriptor] = [:]
-    /// There once a port is captured by XDP.
-    var captureXDP: CaptureXDP?
+    let deviceChanges: DeviceChanges
     var uplinks: [Int32: UplinkSocket] = [:]
     var spans: [String: SpanPort] = [:]
     /// By the interfaces of the port and of its pair.
     var pairs: [[Int32]: InlinePair] = [:]
     /// There while the program, or what an earlier run has left, has `inline` ports.
     var pins: InlinePins?
-    /// When a pair that could not be connected is tried again, by interfaces.
-    var pairRetries: [[Int32]: (after: ContinuousClock.Instant, reason: String)] = [:]
+    var pairRetries: [[Int32]: PairRetry] = [:]
     /// Out of use, and to be closed once the worker has a table without them.
     var leavingUplinks: [UplinkSocket] = []
     var leavingSpans: [SpanPort] = []
@@ -97,6 +95,7 @@ package final class Dataplane {
         self.logger = logger
         self.hookKind = hookKind
         sequences = SequenceNumbers(directory, logger)
+        deviceChanges = DeviceChanges(directory, logger)
         var random = SystemRandomNumberGenerator()
         epoch = String(random.next(), radix: 16)
         let rings = try Background { () throws(HostError) in try CaptureRingSet() }
@@ -124,6 +123,8 @@ package final class Dataplane {
         if current != nil { _ = openUplinks() }
         published = shape
         try self.worker.start(maps, contents())
+        // What an earlier run has changed is put back, unless the first program goes on with it.
+        if current == nil { deviceChanges.keepTags(in: [:]) }
         reconcile()
         tick.schedule(in: .seconds(1))
     }
@@ -193,6 +194,7 @@ package final class Dataplane {
         deliverProgram = nil
         for span in spans.values { span.detach() }
         for pair in pairs.values { pair.leave() }
+        deviceChanges.keepTags(in: [:])
         let positions = worker.thread.producedPositions
         let deadline = ContinuousClock.now.advanced(by: .milliseconds(300))
         let isDone = { [self] in
@@ -221,12 +223,25 @@ package final class Dataplane {
                 hooks[place] = nil
             }
         }
+        inspectSpans()
         worker.followClock()
         sequences.keepAhead()
         inspectDeliveries()
         inspectPairs()
         reconcile()
         tick?.schedule(in: .seconds(1))
+    }
+
+    private func inspectSpans() {
+        for (id, span) in spans where !span.isInPlace {
+            logger.warning("\(span.name) was not steered any more; putting the program back")
+            do throws(HostError) {
+                try span.restore()
+                displacements[span.interface, default: 0] += 1
+            } catch {
+                leave(id, span)
+            }
+        }
     }
 
     /// A port keeps its slot as long as any program names it.

@@ -30,7 +30,8 @@ extension Dataplane {
         }
         var isDone = true
         for (key, plan) in wanted where pairs[key] == nil && waits(plan) == nil {
-            if let last = pairRetries[key], last.after > .now {
+            let links = [plan.link!, plan.pair!]
+            if let last = pairRetries[key], last.links == links, last.generation == current?.number, last.after > .now {
                 portErrors[plan.port.id] = last.reason
                 continue
             }
@@ -44,7 +45,7 @@ extension Dataplane {
         do throws(HostError) {
             pins = try InlinePins()
         } catch {
-            for plan in plans { refuse(plan.port, plan.link!.index, error) }
+            for plan in plans { refuse(plan.port, plan.link!, error) }
         }
         return pins
     }
@@ -62,15 +63,17 @@ extension Dataplane {
                 return false
             }
             // Each try takes links down and up on some drivers.
-            pairRetries[key] = (ContinuousClock.now.advanced(by: .seconds(5)), error.description)
-            refuse(plan.port, key[0], error)
+            pairRetries[key] = PairRetry(
+                links: [plan.link!, plan.pair!], generation: current?.number ?? 0,
+                after: .now.advanced(by: .seconds(5)), reason: error.description)
+            refuse(plan.port, plan.link!, error)
             return false
         }
     }
 
     private func open(_ plan: PortPlan, _ pins: InlinePins) throws(HostError) -> InlinePair {
         let links = [plan.link!, plan.pair!]
-        let queues = links.map { SpanPort.receiveQueues($0.name) }
+        let queues = links.map { Ethtool.receiveQueues($0.name) }
         if let obstacle = Self.obstacle(links, queues: queues) { throw HostError(obstacle) }
         let numbers = freeNumbers(queues[0] * 2)
         let share = InlinePair.ringSize(queues: queues[0])
@@ -93,7 +96,8 @@ extension Dataplane {
     /// Pure: what needs no try.
     package static func obstacle(_ links: [Link], queues: [Int]) -> String? {
         if let long = links.first(where: { $0.mtu > InlinePair.largestMTU }) {
-            return "\(long.name) has an MTU of \(long.mtu); inline carries frames up to an MTU of \(InlinePair.largestMTU)"
+            return
+                "\(long.name) has an MTU of \(long.mtu); inline carries frames up to an MTU of \(InlinePair.largestMTU)"
         }
         let (first, second) = (links[0], links[1])
         if first.mtu != second.mtu {
@@ -126,7 +130,8 @@ extension Dataplane {
     func inspectPairs() {
         for (key, pair) in pairs where !pair.inspect() {
             logger.warning(
-                "an inline program on \(pair.links[0].name) or \(pair.links[1].name) was detached; connecting them again")
+                "an inline program on \(pair.links[0].name) or \(pair.links[1].name) was detached; connecting them again"
+            )
             for interface in key { displacements[interface, default: 0] += 1 }
             cut(key, pair)
         }
@@ -182,4 +187,12 @@ extension Dataplane {
             ledger.lose(lost, .receiveRingFull, taps: losers.taps, destinations: losers.destinations)
         }
     }
+}
+
+/// Two interfaces that could not be connected: tried again soon when they or the program change, else after a while.
+struct PairRetry {
+    var links: [Link]
+    var generation: UInt32
+    var after: ContinuousClock.Instant
+    var reason: String
 }

@@ -10,6 +10,8 @@ final class KernelView {
     let resolver: NextHopResolver
     /// Interfaces that ended since the last call of `takeEnded`: an index may be in use again already.
     private var ended: Set<Int32> = []
+    /// As of the last question; nil once something has happened that may change it. A host may have a million routes.
+    private var knownDefaultRoutes: Set<Int32>?
     private let query: NetlinkSocket
     private let monitor: NetlinkSocket
 
@@ -31,23 +33,31 @@ final class KernelView {
     private func take() {
         guard let messages = try? monitor.drain() else {
             // Some were lost: whatever may have ended has to be looked at again.
+            knownDefaultRoutes = nil
             ended.formUnion(links.byIndex.keys)
             try? links.reload(query)
             ended.subtract(links.byIndex.keys)
             return
         }
         for message in messages {
+            if DefaultRoutes.concerns(message) { knownDefaultRoutes = nil }
             guard message.type == Int(RTM_DELLINK), let link = Link(message) else {
-                links.apply(message)
+                // The kernel drops the routes of a link that goes down without a word.
+                if links.apply(message) { knownDefaultRoutes = nil }
                 continue
             }
+            knownDefaultRoutes = nil
             links.apply(message)
             ended.insert(link.index)
         }
     }
 
-    /// Interfaces that carry a default route.
-    func defaultRoutes() -> Set<Int32> { DefaultRoutes.interfaces(query) }
+    /// Interfaces that the traffic of a default route runs through.
+    func defaultRoutes() -> Set<Int32> {
+        let known = knownDefaultRoutes ?? DefaultRoutes.interfaces(query)
+        knownDefaultRoutes = known
+        return links.carriers(of: known)
+    }
 
     func takeEnded() -> Set<Int32> {
         defer { ended = [] }

@@ -64,7 +64,7 @@ package struct PortPlan {
             down = reason
             return
         }
-        refusal = refused ?? Self.refusal(port, link, defaultRoutes)
+        refusal = refused ?? Self.refusal(port, link, links, defaultRoutes)
         if let refusal, port.policy == .require {
             error = refusal
             return
@@ -121,15 +121,23 @@ package struct PortPlan {
 
     /// What needs no try: interfaces that XDP would harm, unless it is required.
     private static func refusal(
-        _ port: MirrorProgram.Port, _ link: Link, _ defaultRoutes: Set<Int32>
+        _ port: MirrorProgram.Port, _ link: Link, _ links: LinkTable, _ defaultRoutes: Set<Int32>
     ) -> String? {
-        if port.capture != .xdp || port.policy == .require { return nil }
+        if port.capture != .xdp { return nil }
+        if link.kind == "veth", let peer = link.lower.flatMap({ links[$0] }) {
+            return
+                "\(peer.name), the other end of \(link.name), is on this host too, and XDP does not see the mark that "
+                + "tells copies sent there from originals; use tap"
+        }
+        if port.policy == .require { return nil }
         if link.kind == "veth" {
-            return "\(link.name) is a veth, and XDP costs its TCP three quarters of the rate; "
-                + "require xdp to have it anyway"
+            return
+                "\(link.name) is a veth: XDP costs its TCP three quarters of the rate, and attaching or detaching it may "
+                + "lose frames; require xdp to have it anyway"
         }
         if defaultRoutes.contains(link.index) {
-            return "\(link.name) carries a default route, and attaching XDP may take the link down for seconds; "
+            return
+                "\(link.name) carries this host's default route, and attaching XDP may take the link down for seconds; "
                 + "require xdp to have it anyway"
         }
         return nil
@@ -141,5 +149,7 @@ package struct PortPlan {
 struct ModeRefusal {
     var port: MirrorProgram.Port
     var interface: Int32
+    /// A lower one may do.
+    var mtu: Int
     var reason: String
 }

@@ -30,6 +30,7 @@ extension Dataplane {
             look(current)
             isDone = placeHooks() && isDone
         }
+        deviceChanges.keepTags(in: inDriver)
         isDone = placeDeliveries() && isDone
         retirePrevious()
         announce()
@@ -51,6 +52,7 @@ extension Dataplane {
         }
         for (id, span) in spans where ended.contains(span.interface) { leave(id, span) }
         for (key, pair) in pairs where !ended.isDisjoint(with: key) { cut(key, pair) }
+        deviceChanges.letGo(of: ended)
         deliverProgram?.letGo(of: ended)
     }
 
@@ -58,11 +60,14 @@ extension Dataplane {
     func look(_ current: Generation) {
         let taps = Dictionary(grouping: current.program.taps, by: \.port)
         let avoidsRoutes = current.program.ports.contains { $0.capture == .xdp && $0.policy == .prefer }
-        let defaultRoutes = avoidsRoutes ? kernel.defaultRoutes() : []
+        // Where XDP is attached already, taking it away again would do the harm.
+        let defaultRoutes =
+            avoidsRoutes ? kernel.defaultRoutes().subtracting(hooks.keys.filter(\.isXDP).map(\.interface)) : []
         hasRefused = false
         ports = current.program.ports.map { port in
             let refusal = refusals[port.id]
-            let isSame = refusal?.port == port && refusal?.interface == kernel.links[port.interface]?.index
+            let link = kernel.links[port.interface]
+            let isSame = refusal?.port == port && refusal?.interface == link?.index && refusal?.mtu == link?.mtu
             if !isSame { refusals[port.id] = nil }
             return PortPlan(
                 port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], links: kernel.links,
@@ -139,32 +144,33 @@ extension Dataplane {
         }
         portErrors = [:]
         // An interface has room for one XDP program.
-        let kept = Set(ports.flatMap(\.hooks))
-        for place in hooks.keys where place.isXDP && !kept.contains(place) { hooks[place] = nil }
+        let steered = Set(wanted.values.compactMap { $0.link?.index })
+        for place in hooks.keys where place.isXDP && steered.contains(place.interface) { hooks[place] = nil }
         for (id, plan) in wanted where spans[id] == nil {
             do throws(HostError) {
                 spans[id] = try openSpan(plan)
             } catch {
-                refuse(plan.port, plan.link!.index, error)
+                refuse(plan.port, plan.link!, error)
             }
         }
         return portErrors.isEmpty
     }
 
     /// A port's mode cannot be had: from here on it is an error, or the port is captured as `tap`.
-    func refuse(_ port: MirrorProgram.Port, _ interface: Int32, _ error: HostError) {
+    func refuse(_ port: MirrorProgram.Port, _ link: Link, _ error: HostError) {
         if port.policy == .require || port.capture == .tap {
             portErrors[port.id] = error.description
             return
         }
         logger.warning("port \(port.id) is not captured as \(port.capture.rawValue) but as tap: \(error)")
-        refusals[port.id] = ModeRefusal(port: port, interface: interface, reason: error.description)
+        refusals[port.id] = ModeRefusal(
+            port: port, interface: link.index, mtu: link.mtu, reason: error.description)
         hasRefused = true
     }
 
     private func openSpan(_ plan: PortPlan) throws(HostError) -> SpanPort {
         let link = plan.link!
-        let numbers = freeNumbers(SpanPort.receiveQueues(link.name))
+        let numbers = freeNumbers(Ethtool.receiveQueues(link.name))
         // The first fill must leave chunks for the copies: a quarter of all for the ports together.
         let share = max(64, min(2048, worker.area.bytes / worker.area.chunkSize / 4 / max(1, numbers.count)))
         let chunks = try worker.publish(contents(), wanted: share * numbers.count)
@@ -181,7 +187,7 @@ extension Dataplane {
         }
     }
 
-    private func leave(_ id: String, _ span: SpanPort) {
+    func leave(_ id: String, _ span: SpanPort) {
         span.detach()
         foldDrops(of: id, span)
         spans[id] = nil
@@ -292,6 +298,7 @@ extension Dataplane {
     /// together.
     func placeHooks() -> Bool {
         let wanted = ports.flatMap { plan in plan.hooks.map { (place: $0, port: plan.port) } }
+        replaceXDP(by: wanted.map(\.place))
         for place in Set(hooks.keys).subtracting(wanted.map(\.place)) { hooks[place] = nil }
         var isDone = true
         // XDP first: where it cannot be had the rest of the port must not be either.
@@ -301,9 +308,28 @@ extension Dataplane {
         return isDone
     }
 
+    /// What an interface receives is another port's now: its program in the driver gives way to that port's. To take it out
+    /// and to put one in would cost a veth the frames that wait there, and a NIC its link.
+    private func replaceXDP(by wanted: [HookPlace]) {
+        for (place, hook) in hooks where place.isXDP && !wanted.contains(place) {
+            guard let next = wanted.first(where: { $0.isXDP && $0.interface == place.interface }) else { continue }
+            let name = kernel.links[place.interface]?.name ?? "interface \(place.interface)"
+            do throws(HostError) {
+                let program = try CaptureXDP.load(
+                    sharing: capture, slot: next.point.slot, direction: hs_direction(UInt32(next.point.direction)),
+                    interface: next.interface)
+                try hook.replace(program, name)
+                hooks[place] = nil
+                hooks[next] = hook
+            } catch {
+                logger.warning("\(error); it is taken out, and another one put in")
+            }
+        }
+    }
+
     private func place(_ wanted: [(place: HookPlace, port: MirrorProgram.Port)]) -> Bool {
-        var isDone = true
-        var missing = wanted.filter { $0.port.capture != .xdp || !hasFailed($0.port) }[...]
+        var failed: Set<Int> = []
+        var missing = wanted.filter { !hasFailed($0.port) }[...]
         while !missing.isEmpty {
             let batch = missing.prefix(Self.attachedAtOnce)
             missing = missing.dropFirst(batch.count)
@@ -314,21 +340,28 @@ extension Dataplane {
                     if !place.isXDP { loaded[place.point] = program }
                     hooks[place] = hook
                 } catch {
-                    isDone = false
-                    guard place.isXDP || port.capture == .xdp && port.policy == .require else {
+                    failed.insert(place.point.slot)
+                    if place.isXDP, let link = kernel.links[place.interface] {
+                        refuse(port, link, error)
+                    } else {
                         portErrors[port.id] = error.description
-                        continue
                     }
-                    refuse(port, place.interface, error)
-                    for other in hooks.keys where other.point.slot == place.point.slot { hooks[other] = nil }
                 }
             }
         }
-        return isDone
+        // A port is captured whole or not at all.
+        for place in hooks.keys where failed.contains(place.point.slot) { hooks[place] = nil }
+        return failed.isEmpty
     }
 
     private func hasFailed(_ port: MirrorProgram.Port) -> Bool {
         portErrors[port.id] != nil || refusals[port.id]?.port == port && hasRefused
+    }
+
+    /// Interfaces whose frames are captured in the driver.
+    private var inDriver: [Int32: String] {
+        let interfaces = hooks.keys.filter(\.isXDP).map(\.interface) + spans.values.map(\.interface)
+        return interfaces.reduce(into: [:]) { $0[$1] = kernel.links[$1]?.name }
     }
 
     private static var attachedAtOnce: Int { 8 }
@@ -340,21 +373,15 @@ extension Dataplane {
         let known = place.isXDP ? nil : loaded[place.point]
         let kind = place.isXDP ? .xdp : hookKind
         let capture = capture
-        let xdp: CaptureXDP?
-        do throws(HostError) {
-            if place.isXDP, captureXDP == nil { captureXDP = try CaptureXDP(sharing: capture) }
-            xdp = place.isXDP ? captureXDP : nil
-        } catch {
-            return .failure(error)
-        }
         return Result { () throws(HostError) in
             try Background { () throws(HostError) in
                 let direction = hs_direction(UInt32(place.point.direction))
                 let program =
                     if let known {
                         known
-                    } else if let xdp {
-                        try xdp.load(slot: place.point.slot, direction: direction)
+                    } else if place.isXDP {
+                        try CaptureXDP.load(
+                            sharing: capture, slot: place.point.slot, direction: direction, interface: place.interface)
                     } else {
                         try capture.load(slot: place.point.slot, direction: direction)
                     }

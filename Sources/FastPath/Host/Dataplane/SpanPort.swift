@@ -8,12 +8,20 @@ import Glibc
 /// One steered port. Detach it, publish a table without it, and only then let it go.
 final class SpanPort {
     let interface: Int32
+    let name: String
     let slot: Int
     let numbers: [UInt16]
     private(set) var sources: [UnsafeMutablePointer<SpanSource>] = []
     /// Every socket receives without copying.
     var isZeroCopy: Bool { sockets.allSatisfy(\.isZeroCopy) }
     var queues: Int { sockets.count }
+    /// Largest MTU whose frames, with a tag, fit into a chunk behind the kernel's headroom and ours; nil where a frame may
+    /// lie in several.
+    var mtuLimit: Int? {
+        let (kernelHeadroom, header) = (256, 14 + 4)
+        return sockets.allSatisfy(\.takesLongFrames)
+            ? nil : UMEM.chunkSize - kernelHeadroom - XSKSocket.headroom - header
+    }
 
     private let steer: SteerProgram
     /// Copies are addressed to somebody else: the interface takes them as long as this socket is open, no longer.
@@ -30,6 +38,7 @@ final class SpanPort {
         _ link: Link, slot: Int, numbers: [UInt16], chunks: [UInt32], worker: WorkerHost, ownTunnels: Int32
     ) throws(HostError) {
         interface = link.index
+        name = link.name
         self.slot = slot
         self.numbers = numbers
         promiscuity = try Self.makePromiscuous(link)
@@ -63,6 +72,11 @@ final class SpanPort {
         }
     }
 
+    /// Nobody has taken the steering program away.
+    var isInPlace: Bool { steer.isInPlace(on: interface) }
+
+    func restore() throws(HostError) { try steer.attach(interface: interface, name: name) }
+
     /// Gives the port's frames back to the host.
     func detach() { steer.detach() }
 
@@ -79,22 +93,5 @@ final class SpanPort {
         let holder = try Descriptor("cannot open a packet socket for \(link.name)") { socket(AF_PACKET, type, 0) }
         try check("cannot make \(link.name) promiscuous") { hs_make_promiscuous(holder.raw, link.index) }
         return holder
-    }
-
-    /// Number of RX queues of an interface (linux/ethtool.h, ETHTOOL_GCHANNELS); 1 where the driver does not tell.
-    static func receiveQueues(_ name: String) -> Int {
-        let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue)
-        guard let control = try? Descriptor("no socket", { socket(AF_INET, type, 0) }) else { return 1 }
-        var channels = ethtool_channels()
-        channels.cmd = UInt32(ETHTOOL_GCHANNELS)
-        var request = ifreq()
-        withUnsafeMutableBytes(of: &request.ifr_ifrn) { $0.copyBytes(from: name.utf8.prefix(15)) }
-        let result = withUnsafeMutablePointer(to: &channels) { channels in
-            withUnsafeMutableBytes(of: &request.ifr_ifru) {
-                $0.storeBytes(of: UInt(bitPattern: channels), as: UInt.self)
-            }
-            return ioctl(control.raw, UInt(SIOCETHTOOL), &request)
-        }
-        return result == 0 ? max(1, Int(channels.rx_count + channels.combined_count)) : 1
     }
 }

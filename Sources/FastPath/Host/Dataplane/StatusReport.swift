@@ -47,12 +47,27 @@ extension Dataplane {
             status.hook = "xdp-native"
             status.zeroCopy = span.isZeroCopy
             status.queues = span.queues
+            status.mtuLimit = span.mtuLimit
         } else {
             let kinds = Set(plan.hooks.compactMap { hooks[$0]?.kind.rawValue }).sorted(by: >)
             status.hook = kinds.isEmpty ? nil : kinds.joined(separator: "+")
-            status.displaced = plan.link.flatMap { displacements[$0.index] }
         }
+        if let link = plan.link { describe(link, of: plan, in: &status) }
         return status
+    }
+
+    /// What the interface itself is like while the port is captured.
+    private func describe(_ link: Link, of plan: PortPlan, in status: inout PortStatus) {
+        status.displaced = displacements[link.index]
+        if plan.mode != .tap, (1..<65535).contains(link.mtuLimit) {
+            status.mtuLimit = min(status.mtuLimit ?? .max, link.mtuLimit)
+        }
+        var changes = deviceChanges.words(link.index)
+        if spans[plan.port.id] != nil { changes.append("promisc on") }
+        if plan.hooks.contains(where: { hooks[$0]?.kind == .clsact }) { changes.append("qdisc clsact") }
+        status.changes = changes.isEmpty ? nil : changes
+        let reasons = [status.reason, deviceChanges.failure(link.index)].compactMap { $0 }
+        status.reason = reasons.isEmpty ? nil : reasons.joined(separator: "; ")
     }
 
     /// Of all destinations; a spread is ready when a member is.
@@ -130,7 +145,8 @@ extension Dataplane {
         var words: [String: String] = [:]
         for plan in ports {
             let port = status(plan)
-            let hook = port.hook.map { " by \($0)" } ?? ""
+            let hook =
+                (port.hook.map { " by \($0)" } ?? "") + (port.changes.map { " (\($0.joined(separator: ", ")))" } ?? "")
             let (mode, wanted) = (plan.mode.rawValue, plan.port.capture.rawValue)
             let how = mode == wanted ? "" : " as \(mode), not \(wanted)"
             words["port \(port.id) (\(port.interface))"] = describe(

@@ -196,6 +196,7 @@ final class InlinePair {
         for (link, attachment) in zip(links, attachments) {
             if !XDPLink.isAttached(attachment, to: link.index) { return false }
             if !pins.isPinned(link.index) { try? pins.pin(attachment, link.index) }
+            try? pins.settle(link)
             if let features = try? XDPFeatures.of(link.index, link.name), !features.contains(.transmits) {
                 obstacle = "without the worker nothing would pass: " + Self.cannotTransmit(link)
             }

@@ -47,7 +47,8 @@ package final class InlinePins {
     private static func mountFileSystem() throws(HostError) {
         if isMounted { return }
         if mount("bpf", root, "bpf", 0, "mode=0700") != 0 {
-            throw .system("there is no BPF file system on \(root), and none can be mounted; run 'mount -t bpf bpf \(root)'")
+            throw .system(
+                "there is no BPF file system on \(root), and none can be mounted; run 'mount -t bpf bpf \(root)'")
         }
     }
 

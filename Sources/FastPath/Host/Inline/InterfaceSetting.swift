@@ -1,5 +1,5 @@
-// Settings of an interface that frames passing through need, read and changed by ioctl(2) (netdevice(7),
-// linux/ethtool.h). They stay when we end; InlinePins.swift notes what was changed, and puts it back.
+// Settings of an interface that frames passing through need (netdevice(7), Ethtool.swift). They stay when we end;
+// InlinePins.swift notes what was changed, and puts it back.
 
 import CShims
 import Glibc
@@ -19,80 +19,53 @@ package enum InterfaceSetting: String, CaseIterable {
     /// Whether frames would suffer.
     package func isWrong(_ name: String) throws(HostError) -> Bool {
         switch self {
-        case .promisc: try InterfaceRequest(name).flags & Self.promiscuous == 0
-        case .rxvlan, .lro: (try? InterfaceRequest(name).features() & bit) ?? 0 != 0
+        case .promisc: try InterfaceFlags.read(name) & InterfaceFlags.promiscuous == 0
+        // A driver that does not tell has no such offload.
+        case .rxvlan: (try? Ethtool.takesTagsOut(name)) ?? false
+        case .lro: (try? Ethtool.mergesFrames(name)) ?? false
         }
     }
 
     /// - Parameter right: as frames need it; else the other way.
     package func set(_ name: String, right: Bool) throws(HostError) {
-        let request = try InterfaceRequest(name)
         switch self {
         case .promisc:
-            let flags = try request.flags
-            try request.setFlags(right ? flags | Self.promiscuous : flags & ~Self.promiscuous)
-        case .rxvlan, .lro:
-            let features = try request.features()
-            try request.setFeatures(right ? features & ~bit : features | bit, what: change)
+            let flags = try InterfaceFlags.read(name)
+            let bit = InterfaceFlags.promiscuous
+            try InterfaceFlags.write(name, right ? flags | bit : flags & ~bit)
+        case .rxvlan: try Ethtool.setTakesTagsOut(name, !right)
+        case .lro: try Ethtool.setMergesFrames(name, !right)
         }
     }
-
-    /// linux/if.h, IFF_PROMISC.
-    private static let promiscuous: Int16 = 0x100
-    /// linux/ethtool.h, ETH_FLAG_RXVLAN and ETH_FLAG_LRO.
-    private var bit: UInt32 { self == .rxvlan ? 1 << 8 : 1 << 15 }
 }
 
-private struct InterfaceRequest {
-    private let control: Descriptor
-    private let name: String
+/// The flags of an interface by ioctl(2).
+private enum InterfaceFlags {
+    /// linux/if.h, IFF_PROMISC.
+    static let promiscuous: Int16 = 0x100
 
-    init(_ name: String) throws(HostError) {
-        self.name = name
-        control = try Descriptor("cannot open a socket") {
-            socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        }
+    static func read(_ name: String) throws(HostError) -> Int16 {
+        var request = request(name)
+        try ask("cannot read the flags of \(name)", UInt(SIOCGIFFLAGS), &request)
+        return withUnsafeBytes(of: request.ifr_ifru) { $0.load(as: Int16.self) }
     }
 
-    private var request: ifreq {
+    static func write(_ name: String, _ flags: Int16) throws(HostError) {
+        var request = request(name)
+        withUnsafeMutableBytes(of: &request.ifr_ifru) { $0.storeBytes(of: flags, as: Int16.self) }
+        try ask("cannot change the flags of \(name)", UInt(SIOCSIFFLAGS), &request)
+    }
+
+    private static func request(_ name: String) -> ifreq {
         var request = ifreq()
         withUnsafeMutableBytes(of: &request.ifr_ifrn) { $0.copyBytes(from: name.utf8.prefix(15)) }
         return request
     }
 
-    var flags: Int16 {
-        get throws(HostError) {
-            var request = request
-            try check("cannot read the flags of \(name)") { ioctl(control.raw, UInt(SIOCGIFFLAGS), &request) }
-            return withUnsafeBytes(of: request.ifr_ifru) { $0.load(as: Int16.self) }
+    private static func ask(_ what: String, _ command: UInt, _ request: inout ifreq) throws(HostError) {
+        let control = try Descriptor("cannot open a socket") {
+            socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         }
-    }
-
-    func setFlags(_ flags: Int16) throws(HostError) {
-        var request = request
-        withUnsafeMutableBytes(of: &request.ifr_ifru) { $0.storeBytes(of: flags, as: Int16.self) }
-        try check("cannot change the flags of \(name)") { ioctl(control.raw, UInt(SIOCSIFFLAGS), &request) }
-    }
-
-    func features() throws(HostError) -> UInt32 {
-        try ask(UInt32(ETHTOOL_GFLAGS), 0, "cannot read the offloads of \(name)")
-    }
-
-    func setFeatures(_ features: UInt32, what: String) throws(HostError) {
-        _ = try ask(UInt32(ETHTOOL_SFLAGS), features, "cannot set '\(what)' on \(name)")
-    }
-
-    private func ask(_ command: UInt32, _ data: UInt32, _ what: @autoclosure () -> String) throws(HostError) -> UInt32 {
-        var value = ethtool_value(cmd: command, data: data)
-        var request = request
-        try check(what()) {
-            withUnsafeMutablePointer(to: &value) { value in
-                withUnsafeMutableBytes(of: &request.ifr_ifru) {
-                    $0.storeBytes(of: UInt(bitPattern: value), as: UInt.self)
-                }
-                return ioctl(control.raw, UInt(SIOCETHTOOL), &request)
-            }
-        }
-        return value.data
+        if ioctl(control.raw, command, &request) < 0 { throw .system(what) }
     }
 }

@@ -11,9 +11,16 @@ enum DefaultRoutes {
         return messages.reduce(into: []) { $0.formUnion(interfaces($1)) }
     }
 
+    /// Whether a message tells of one that came or went.
+    static func concerns(_ message: NetlinkMessage) -> Bool {
+        (message.type == Int(RTM_NEWROUTE) || message.type == Int(RTM_DELROUTE)) && message.payload.count > 1
+            && message.payload.number(at: 1, as: UInt8.self) == 0
+    }
+
     private static func interfaces(_ message: NetlinkMessage) -> [Int32] {
         // struct rtmsg: the length of the destination, and the type of the route.
-        guard message.type == Int(RTM_NEWROUTE), message.payload.number(at: 1, as: UInt8.self) == 0,
+        guard message.type == Int(RTM_NEWROUTE), message.payload.count >= 8,
+            message.payload.number(at: 1, as: UInt8.self) == 0,
             message.payload.number(at: 7, as: UInt8.self) == UInt8(RTN_UNICAST)
         else { return [] }
         let attributes = message.attributes(after: MemoryLayout<rtmsg>.size)

@@ -40,6 +40,19 @@ package struct LinkTable {
         return true
     }
 
+    /// The interfaces that the traffic of others runs through: members of bridges and bonds, what VLAN devices lie on, and
+    /// these themselves. What has its owner at the other end (a virtual machine's) carries the owner's traffic.
+    package func carriers(of uppers: Set<Int32>) -> Set<Int32> {
+        var found = uppers, added = uppers
+        while !added.isEmpty {
+            let members = byIndex.values.filter { $0.master.map(added.contains) ?? false && $0.side == .`self` }
+            let lowers = added.compactMap { byIndex[$0] }.filter { $0.kind != "veth" }.compactMap(\.lower)
+            added = Set(members.map(\.index) + lowers).subtracting(found)
+            found.formUnion(added)
+        }
+        return found
+    }
+
     /// A device of this host that takes the packets of such a tunnel for its own; one that is down takes none.
     package func rival(
         _ encapsulation: MirrorProgram.Encapsulation, udpPort: UInt16, tunnelID: UInt32, isIPv6: Bool

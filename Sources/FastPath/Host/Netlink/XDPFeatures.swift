@@ -24,7 +24,8 @@ package struct XDPFeatures: OptionSet {
             let answer = try socket.ask(request, "cannot ask for the netdev family").first
             family = Int(answer?.attributes(after: 4)[familyID]?.number(at: 0, as: UInt16.self) ?? 0)
         } catch {
-            throw HostError("this kernel does not tell what the driver of \(name) does with XDP: inline needs Linux 6.3")
+            throw HostError(
+                "this kernel does not tell what the driver of \(name) does with XDP: inline needs Linux 6.3")
         }
         request = NetlinkRequest(type: family, flags: Int(NLM_F_ACK), header: header(getDevice))
         request.append(interfaceIndex, withUnsafeBytes(of: UInt32(interface)) { Array($0) })

@@ -53,7 +53,8 @@ package struct DataplaneProcess {
                 "the kernel goes on carrying frames between \(wire.interfaces[0]) and \(wire.interfaces[1]), without copies; 'rm \(wire.pins.joined(separator: " "))' ends it"
             )
         }
-        logger.notice("stopped; \(dataplane.remains.isEmpty ? "nothing" : "nothing else") of ours is left in the kernel")
+        logger.notice(
+            "stopped; \(dataplane.remains.isEmpty ? "nothing" : "nothing else") of ours is left in the kernel")
     }
 
     /// Takes the state directory. One that stands by does the longest part of starting before it waits, and ends with

@@ -11,6 +11,7 @@ package final class StateDirectory {
 
     package var socketPath: String { path + "/dataplane.sock" }
     private var programPath: String { path + "/program.json" }
+    private var changesPath: String { path + "/device-changes.json" }
     private var sequencePath: String { path + "/sequence-numbers.json" }
 
     /// Makes the directory where it is missing (0750, group heliostat where there is one) and locks it.
@@ -71,6 +72,20 @@ package final class StateDirectory {
     /// Replaces them; a crash of the machine may bring back those before, one of this process does not.
     package func save(sequenceNumbers: [UInt8]) throws(HostError) {
         try replace(sequencePath, sequenceNumbers, isDurable: false)
+    }
+
+    /// What the last `save(deviceChanges:)` wrote, or nil.
+    package func lastDeviceChanges() throws(HostError) -> [UInt8]? {
+        do throws(HostError) {
+            return try readBytes(changesPath)
+        } catch  where error.code == ENOENT {
+            return nil
+        }
+    }
+
+    /// Replaces them; a crash of the machine undoes the changes themselves.
+    package func save(deviceChanges: [UInt8]) throws(HostError) {
+        try replace(changesPath, deviceChanges, isDurable: false)
     }
 
     private func replace(_ file: String, _ bytes: [UInt8], isDurable: Bool) throws(HostError) {
