@@ -80,7 +80,7 @@ import Testing
             port, slot: 3, taps: [Self.tap("t", .both)], links: Self.links(isVeth ? "veth" : "bond"),
             defaultRoutes: isVeth ? [] : [7])
         #expect(plan.mode == .tap && plan.error == nil && plan.hooks.count == 2 && !plan.hooks.contains { $0.isXDP })
-        #expect(plan.refusal?.contains(isVeth ? "is a veth" : "carries a default route") == true)
+        #expect(plan.refusal?.contains(isVeth ? "is a veth" : "default route") == true)
     }
 
     /// A copy that is sent to one end of a veth comes in at the other: there XDP would copy it again, without end.

@@ -151,6 +151,7 @@ package final class Dataplane {
     ///
     /// - Throws: nothing has changed.
     package func run(_ program: MirrorProgram) throws(HostError) {
+        pairRetries = [:]
         if let current, current.program.runs(like: program) {
             current.program.generation = program.generation
             reconcile()

@@ -31,7 +31,7 @@ extension Dataplane {
         var isDone = true
         for (key, plan) in wanted where pairs[key] == nil && waits(plan) == nil {
             let links = [plan.link!, plan.pair!]
-            if let last = pairRetries[key], last.links == links, last.generation == current?.number, last.after > .now {
+            if let last = pairRetries[key], last.links == links, last.after > .now {
                 portErrors[plan.port.id] = last.reason
                 continue
             }
@@ -64,7 +64,7 @@ extension Dataplane {
             }
             // Each try takes links down and up on some drivers.
             pairRetries[key] = PairRetry(
-                links: [plan.link!, plan.pair!], generation: current?.number ?? 0,
+                links: [plan.link!, plan.pair!],
                 after: .now.advanced(by: .seconds(5)), reason: error.description)
             refuse(plan.port, plan.link!, error)
             return false
@@ -189,10 +189,10 @@ extension Dataplane {
     }
 }
 
-/// Two interfaces that could not be connected: tried again soon when they or the program change, else after a while.
+/// Two interfaces that could not be connected: tried again when they change or a program is
+/// applied, else after a while.
 struct PairRetry {
     var links: [Link]
-    var generation: UInt32
     var after: ContinuousClock.Instant
     var reason: String
 }

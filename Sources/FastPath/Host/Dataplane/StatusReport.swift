@@ -59,9 +59,6 @@ extension Dataplane {
     /// What the interface itself is like while the port is captured.
     private func describe(_ link: Link, of plan: PortPlan, in status: inout PortStatus) {
         status.displaced = displacements[link.index]
-        if plan.mode != .tap, (1..<65535).contains(link.mtuLimit) {
-            status.mtuLimit = min(status.mtuLimit ?? .max, link.mtuLimit)
-        }
         var changes = deviceChanges.words(link.index)
         if spans[plan.port.id] != nil { changes.append("promisc on") }
         if plan.hooks.contains(where: { hooks[$0]?.kind == .clsact }) { changes.append("qdisc clsact") }

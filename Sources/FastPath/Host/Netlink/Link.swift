@@ -11,8 +11,6 @@ package struct Link: Hashable {
     package var kind: String = ""
     package var mac: MACAddress?
     package var mtu: Int = 0
-    /// Largest MTU that the driver allows now, which an XDP program may lower; 0 for no limit.
-    package var mtuLimit = 0
     /// What it is a member of: a bridge, bond or team.
     package var master: Int32?
     /// In this namespace: what a VLAN device lies on, the other end of a veth.
@@ -52,7 +50,6 @@ package struct Link: Hashable {
         hardwareType = message.payload.number(at: 2, as: UInt16.self)
         flags = message.payload.number(at: 8, as: UInt32.self)
         mac = attributes[Int(IFLA_ADDRESS)].flatMap { $0.count == 6 ? MACAddress(octets: $0) : nil }
-        mtuLimit = attributes[Int(IFLA_MAX_MTU)].map { Int($0.number(at: 0, as: UInt32.self)) } ?? 0
         master = attributes[Int(IFLA_MASTER)].map { $0.number(at: 0, as: Int32.self) }
         if attributes[Int(IFLA_LINK_NETNSID)] == nil {
             lower = attributes[Int(IFLA_LINK)].map { $0.number(at: 0, as: Int32.self) }
