@@ -19,9 +19,31 @@ public struct StreamCheck: Sendable {
     public private(set) var firstArrival: UInt64 = 0
     public private(set) var lastArrival: UInt64 = 0
     /// Pauses of 2 ms or more between two frames: last frame before, first frame after.
-    public private(set) var silences: [Range<UInt64>] = []
+    public var silences: [Range<UInt64>] { pauses.map(\.arrivals) }
+    /// The same with what the sender did meanwhile.
+    public private(set) var pauses: [Pause] = []
+
+    /// A time of 2 ms or more without a frame.
+    public struct Pause: Sendable {
+        /// Arrival of the last frame before, and of the first one after.
+        public var arrivals: Range<UInt64>
+        /// When these two were sent, on the sender's clock.
+        public var sent: Range<UInt64>
+        /// Numbers between the two, which have not arrived by then.
+        public var missing: UInt64
+
+        /// Nanoseconds for which the way was interrupted: the pause, less what the sender was late itself.
+        public func interruption(rate: Double) -> UInt64 {
+            let usual = UInt64(Double(missing + 1) / rate * 1e9)
+            let length = sent.upperBound - sent.lowerBound
+            let late = length > usual ? length - usual : 0
+            let pause = arrivals.upperBound - arrivals.lowerBound
+            return pause > late ? pause - late : 0
+        }
+    }
 
     private var highest: UInt64?
+    private var last: (sequence: UInt64, sent: UInt64) = (0, 0)
     private var seen: [UInt64] = []
     private var expected = [UInt8](repeating: 0, count: 66 * 1024)
 
@@ -59,8 +81,14 @@ public struct StreamCheck: Sendable {
         compare(frame, sequence, time)
         mark(sequence)
         if firstArrival == 0 { firstArrival = nanoseconds }
-        if lastArrival != 0, nanoseconds > lastArrival + 2_000_000 { silences.append(lastArrival..<nanoseconds) }
+        if lastArrival != 0, nanoseconds > lastArrival + 2_000_000 {
+            pauses.append(
+                Pause(
+                    arrivals: lastArrival..<nanoseconds, sent: min(last.sent, time)..<max(last.sent, time),
+                    missing: sequence > last.sequence ? sequence - last.sequence - 1 : 0))
+        }
         lastArrival = nanoseconds
+        last = (sequence, time)
         return true
     }
 

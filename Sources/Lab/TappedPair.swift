@@ -23,6 +23,8 @@ public final class TappedPair: Sendable {
         public var uplinkMTU: Int?
         public var vni: UInt32 = 5001
         public var secondVNI: UInt32 = 5002
+        /// `port-a` and `port-b` are no bridge's: what is put between them is the wire.
+        public var isWire = false
 
         public init(mtu: Int = 1500, uplinkMTU: Int? = nil) {
             self.mtu = mtu
@@ -111,8 +113,18 @@ public final class TappedPair: Sendable {
         try b.ip("link set eth0 mtu \(options.mtu) up", "address add \(Self.addressOfB)/24 dev eth0")
         for namespace in [collector, feeder] { try namespace.ip("link set eth0 mtu \(options.mtu) up") }
         for name in [Self.uplink, Self.secondUplink, Self.localPort] { try Self.asOnWire(name, in: host) }
+        if options.isWire { try openWire() }
         try collector.receiveOnOneCPU("eth0")
         try collector.offloads(of: "eth0", ["gro": false])
+    }
+
+    /// The hosts' ends as NICs would be: they take XDP frames (a veth does with GRO), and leave nothing to the other end.
+    private func openWire() throws {
+        try host.ip("link set \(Self.tappedPort) nomaster", "link set \(Self.otherPort) nomaster")
+        for end in [a, b] {
+            try end.offloads(of: "eth0", ["gro": true, "tx": false, "tso": false, "txvlan": false])
+            try end.receiveOnOneCPU("eth0")
+        }
     }
 
     /// Adds a's link; again after `deleteTappedLink`.

@@ -33,13 +33,17 @@ struct CommandFailure: Error {
 }
 
 /// Runs ip(8) in the namespace of the calling thread.
-func ip(_ arguments: String) throws {
-    var words = (["ip"] + arguments.split(separator: " ").map(String.init)).map { strdup($0) } + [nil]
+func ip(_ arguments: String) throws { try command("ip " + arguments) }
+
+/// Runs a program in the namespace of the calling thread; its words are separated by spaces.
+func command(_ line: String) throws {
+    var words = line.split(separator: " ").map { strdup(String($0)) } + [nil]
     defer { for word in words { free(word) } }
     var child: pid_t = 0
     var status: Int32 = 0
-    guard posix_spawnp(&child, "ip", nil, nil, &words, environ) == 0, waitpid(child, &status, 0) == child, status == 0
-    else { throw CommandFailure(text: "ip \(arguments)") }
+    guard posix_spawnp(&child, words[0]!, nil, nil, &words, environ) == 0, waitpid(child, &status, 0) == child,
+        status == 0
+    else { throw CommandFailure(text: line) }
 }
 
 /// Asks again and again until the answer is yes.

@@ -50,12 +50,12 @@ import Testing
     @Test func whatIsNotServedIsRefusedWhateverIsThere() {
         let refused: [(MirrorProgram.Port, String)] = [
             (
-                .init(id: "p", interface: "v9", capture: .inline, pair: "v0"),
-                "inline capture is not served by this version; use tap, xdp or span"
-            ),
-            (
                 .init(id: "p", interface: "v0", netns: "blue", capture: .span),
                 "span capture in another network namespace is not served by this version; use tap"
+            ),
+            (
+                .init(id: "p", interface: "v0", netns: "blue", capture: .inline, pair: "v1"),
+                "inline capture in another network namespace is not served by this version; use tap"
             ),
         ]
         for (port, reason) in refused {

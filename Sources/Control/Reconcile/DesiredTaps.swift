@@ -72,7 +72,13 @@ extension DesiredState {
     }
 
     private func capturePoint(_ source: Port) throws(Verdict) -> MirrorProgram.Port {
-        MirrorProgram.Port(
+        if source.profile.capture == .inline {
+            // Such a port is a wire, which must not end with its last tap.
+            throw .error(
+                "port \(source.label) asks for inline capture, which needs a pair: a program file has such ports, intents do not"
+            )
+        }
+        return MirrorProgram.Port(
             id: source.id, interface: try interface(of: source).get(), netns: source.profile.netns,
             mac: source.profile.mac, capture: source.profile.capture ?? .tap, policy: source.profile.capturePolicy,
             side: source.profile.side ?? .auto)

@@ -57,9 +57,9 @@ func emit(
     let chunks = (total &+ (UMEM.chunkSize &- 1)) / UMEM.chunkSize
     let uplink = destination.pointee.uplink
     guard uplink.pointee.makeRoom(chunks, &umem) else { return .dropped(.txRingFull) }
-    if umem.freeCount < chunks {
+    if umem.spare < chunks {
         uplink.pointee.reclaim(&umem)
-        if umem.freeCount < chunks { return .dropped(.umemExhausted) }
+        if umem.spare < chunks { return .dropped(.umemExhausted) }
     }
     if uplink.pointee.exceed(total) { return .dropped(.uplinkLimited) }
     let place = UMEM.Place.transmit(uplink.pointee.number)

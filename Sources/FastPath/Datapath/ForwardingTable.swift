@@ -2,6 +2,7 @@
 // a next hop, a link or a socket, and taken over by the worker between two turns. Selections and counters outlive it.
 
 public import MirrorProgram
+import Synchronization
 
 /// How copies toward one destination leave, as resolved now.
 public struct Destination {
@@ -61,6 +62,13 @@ struct Table {
     var limits: UnsafeMutablePointer<TokenBucket>
     var spans: UnsafeMutablePointer<UnsafeMutablePointer<SpanSource>>
     var spanCount: Int
+    var lanes: UnsafeMutablePointer<InlineLane>
+    var laneCount: Int
+    /// Words of the pairs that `lanes` are of.
+    var heartbeats: UnsafeMutablePointer<UnsafeMutablePointer<Atomic<UInt64>>>
+    var heartbeatCount: Int
+    /// Chunks that copies leave for the lanes.
+    var reserve: Int
     /// Chunks that the host side gives to the worker with this table.
     var returned: UnsafeMutablePointer<UInt32>
     var returnedCount: Int
@@ -88,7 +96,8 @@ public final class ForwardingTable {
     public init(
         serial: UInt64, current: Selection, previous: Selection? = nil, destinations plans: [DestinationPlan],
         uplinks: [UnsafeMutablePointer<Uplink>], limits: [MirrorProgram.RateLimit?] = [],
-        spans: [UnsafeMutablePointer<SpanSource>], returned: [UInt32] = [], wanted: Int = 0
+        spans: [UnsafeMutablePointer<SpanSource>], inline: InlineLanes = InlineLanes(), returned: [UInt32] = [],
+        wanted: Int = 0
     ) {
         self.serial = serial
         self.current = current
@@ -108,7 +117,10 @@ public final class ForwardingTable {
                 previousGeneration: previous?.generation ?? current.generation, slots: current.slots,
                 previousSlots: previous?.slots ?? current.slots, destinations: copied(destinations),
                 uplinks: copied(uplinks), uplinkCount: uplinks.count, limits: copied(buckets), spans: copied(spans),
-                spanCount: spans.count,
+                spanCount: spans.count, lanes: copied(inline.lanes), laneCount: inline.lanes.count,
+                heartbeats: copied(
+                    inline.heartbeats.map { $0.assumingMemoryBound(to: Atomic<UInt64>.self) }),
+                heartbeatCount: inline.heartbeats.count, reserve: inline.reserve,
                 returned: copied(returned), returnedCount: returned.count, granted: .allocate(capacity: max(1, wanted)),
                 wantedCount: wanted))
     }
@@ -121,6 +133,8 @@ public final class ForwardingTable {
         memory.pointee.uplinks.deallocate()
         memory.pointee.limits.deallocate()
         memory.pointee.spans.deallocate()
+        memory.pointee.lanes.deallocate()
+        memory.pointee.heartbeats.deallocate()
         memory.pointee.returned.deallocate()
         memory.pointee.granted.deallocate()
         memory.deallocate()

@@ -67,6 +67,13 @@ package struct ProducerRing<Element: BitwiseCopyable>: ~Copyable {
     @inline(__always)
     package func publish() { producer.pointee.store(cursor, ordering: .releasing) }
 
+    /// Takes back the last element; the other side must not consume meanwhile. Precondition: `pending() > 0`.
+    @inline(__always)
+    package mutating func retract() -> Element {
+        cursor &-= 1
+        return elements[Int(cursor & (size &- 1))]
+    }
+
     /// Published or not, what the kernel has not taken yet.
     @inline(__always)
     package func pending() -> UInt32 { cursor &- consumer.pointee.load(ordering: .acquiring) }

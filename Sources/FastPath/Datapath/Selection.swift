@@ -27,6 +27,9 @@ struct Slot {
     var filtered: UInt64 = 0
     /// Those of all taps.
     var watchers: UInt64 = 0
+    /// Bits of the taps that select the frames of HS_IN, and of HS_OUT.
+    var inward: UInt64 = 0
+    var outward: UInt64 = 0
     /// No tap does more than to copy frames whole to destinations of its own.
     var isPlain = true
 }
@@ -41,6 +44,8 @@ public final class Selection {
     public struct Tap {
         public var counters: CounterBlock
         public var destinations: [Int]
+        /// Which of an `inline` port's frames it selects; the rest are matched before the worker sees them.
+        public var direction: MirrorProgram.Direction
         public var spreads: [Int]
         /// Destinations of nobody's program: they get what the tap carries, and it counts nothing of theirs.
         public var watchers: [Int]
@@ -48,11 +53,13 @@ public final class Selection {
         public var actions: (tap: MirrorProgram.Tap, state: TapState)?
 
         public init(
-            counters: CounterBlock, destinations: [Int], spreads: [Int] = [], watchers: [Int] = [],
+            counters: CounterBlock, destinations: [Int], direction: MirrorProgram.Direction = .both,
+            spreads: [Int] = [], watchers: [Int] = [],
             actions: (tap: MirrorProgram.Tap, state: TapState)? = nil
         ) {
             self.counters = counters
             self.destinations = destinations
+            self.direction = direction
             self.spreads = spreads
             self.watchers = watchers
             self.actions = actions

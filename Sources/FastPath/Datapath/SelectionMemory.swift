@@ -59,6 +59,8 @@ final class SelectionMemory {
             used.taps += 1
             if tap.actions?.tap.isFiltered == true { slot.filtered |= 1 << UInt64(bit) }
             slot.watchers |= action.watchers
+            if tap.direction != .out { slot.inward |= 1 << UInt64(bit) }
+            if tap.direction != .in { slot.outward |= 1 << UInt64(bit) }
             if tap.actions?.tap.hasActions == true || action.spreads | action.watchers != 0 { slot.isPlain = false }
         }
         return slot

@@ -1,5 +1,6 @@
-// One RX queue of a `span` port: the RX half of an AF_XDP socket, fed by steer.bpf.c. Every frame in it is a copy
-// already, so a chunk may be sent on as it is, with the outer header in its headroom.
+// One RX queue of a `span` or `inline` port: the RX half of an AF_XDP socket, fed by steer.bpf.c or inline.bpf.c. Every
+// frame of a `span` port is a copy already, so a chunk may be sent on as it is, with the outer header in its headroom.
+// After it: SpanReceive.swift, InlineCarry.swift.
 
 import CShims
 
@@ -8,7 +9,7 @@ public struct SpanSource: ~Copyable {
     let socket: Int32
     /// Number of the socket, 0 ..< 4096, unique among the sockets of a worker.
     let number: UInt16
-    /// Slot of the port in a selection.
+    /// Slot of a `span` port in a selection.
     let slot: Int
     var receive: ConsumerRing<xdp_desc>
     var fill: ProducerRing<UInt64>
@@ -24,12 +25,15 @@ public struct SpanSource: ~Copyable {
 
     /// Keeps the kernel supplied with chunks, but leaves a quarter of them for copies.
     @inline(__always)
-    mutating func refill(_ umem: inout UMEM) {
+    mutating func refill(_ umem: inout UMEM) { refill(&umem, upTo: umem.spare &- umem.chunkCount / 4) }
+
+    /// Keeps the kernel supplied with chunks, `most` of them now.
+    @inline(__always)
+    mutating func refill(_ umem: inout UMEM, upTo most: Int) {
         // Also when there is nothing to add: the driver may have asked after the last look.
         defer { if fill.needsWakeup() && fill.pending() > 0 { hs_wake_receive(socket) } }
-        let floor = umem.chunkCount / 4
-        guard umem.freeCount > floor else { return }
-        var count = min(fill.room(), UInt32(truncatingIfNeeded: umem.freeCount &- floor))
+        guard most > 0 else { return }
+        var count = min(fill.room(), UInt32(truncatingIfNeeded: most))
         guard count > 0 else { return }
         while count > 0 {
             let chunk = umem.take(for: UMEM.Place.fill(number))

@@ -26,6 +26,8 @@ public struct UMEM: ~Copyable {
 
     private let freeChunks: UnsafeMutablePointer<UInt32>
     private(set) var freeCount: Int
+    /// Chunks that copies must leave: originals of `inline` ports need them.
+    var reserve = 0
     private let places: UnsafeMutablePointer<UInt16>
 
     /// Maps and touches the whole area.
@@ -48,6 +50,9 @@ public struct UMEM: ~Copyable {
         freeChunks.deallocate()
         places.deallocate()
     }
+
+    /// Free chunks that a copy may have; negative where originals lack some.
+    @inline(__always) var spare: Int { freeCount &- reserve }
 
     /// Takes a chunk out of the free ones. Precondition: `freeCount > 0`.
     @inline(__always)

@@ -56,6 +56,21 @@ public struct Uplink: ~Copyable {
     @inline(__always)
     mutating func exceed(_ bytes: Int) -> Bool { limit.isLimited && limit.exceed(bytes, &tokens) }
 
+    /// Takes back what the kernel has not sent, in copy mode: there it reads the ring only while it is called.
+    ///
+    /// - Returns: the number of descriptors.
+    @inline(__always)
+    mutating func retract(_ umem: inout UMEM) -> Int {
+        var count = 0
+        while transmit.pending() > 0 {
+            umem.give(UMEM.chunk(of: transmit.retract().addr))
+            count &+= 1
+        }
+        transmit.publish()
+        inFlight &-= count
+        return count
+    }
+
     /// Takes back what was sent; a new turn may try a stalled device again.
     @inline(__always)
     mutating func beginTurn(_ umem: inout UMEM) {

@@ -1,4 +1,4 @@
-// The whole loop of a frame, on one core: capture -> classify -> act -> encapsulate -> transmit -> reclaim.
+// The whole loop of a frame, on one core: carry originals of `inline` ports -> capture -> classify -> act -> encapsulate -> transmit -> reclaim.
 // Read `workerTurn` first. Before it: the capture rings and RX rings, filled by the BPF programs. After it: the kernel
 // sends what is in the TX rings. WorkerThread.swift is the host side's handle on it.
 //
@@ -24,6 +24,8 @@ struct Worker: ~Copyable {
     /// Records up to this time are taken even where the clock is behind it: those of a file have times of their own.
     var latest: UInt64 = 0
     var turnTime: UInt64 = 0
+    /// When the words of `inline` pairs were last written.
+    var heartbeat: UInt64 = 0
     /// Descriptors of the frame at hand.
     let parts: UnsafeMutablePointer<xdp_desc>
     /// What the taps make of the frame at hand.
@@ -42,6 +44,7 @@ struct Worker: ~Copyable {
 
     /// Records or descriptors that one source may have in a turn.
     @inline(__always) static var budget: Int { 64 }
+    @inline(__always) static var shortBudget: Int { 8 }
 }
 
 /// One turn: everything that can be done now, at most a budget of each source.
@@ -57,7 +60,10 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
     for index in 0..<table.pointee.uplinkCount {
         table.pointee.uplinks[index].pointee.beginTurn(&worker.pointee.umem)
     }
-    var taken = worker.pointee.takeCaptured(budget: Worker.budget)
+    var taken = worker.pointee.carryInline()
+    // Copies must not keep originals waiting.
+    taken &+= worker.pointee.takeCaptured(
+        budget: table.pointee.laneCount == 0 ? Worker.budget : Worker.shortBudget)
     for index in 0..<table.pointee.spanCount {
         taken &+= worker.pointee.takeReceived(table.pointee.spans[index], budget: Worker.budget)
     }
@@ -81,16 +87,22 @@ public func workerRun(_ memory: UnsafeMutableRawPointer) {
         let taken = workerTurn(memory)
         if taken > 0 {
             idle = 0
-            if taken < Worker.budget && worker.pointee.table.pointee.spanCount == 0 { hs_sleep(Idle.nap) }
+            let table = worker.pointee.table
+            if taken < Worker.budget && table.pointee.spanCount == 0 && table.pointee.laneCount == 0 {
+                hs_sleep(Idle.nap)
+            }
         } else if idle < Idle.spins {
             hs_pause()
             idle &+= 1
-        } else if idle < Idle.sleeps {
+        } else if idle < Idle.sleeps && worker.pointee.table.pointee.laneCount == 0 {
             hs_sleep(Idle.nap)
             idle &+= 1
         } else {
             worker.pointee.needWakeup.pointee.store(1, ordering: .sequentiallyConsistent)
-            if worker.pointee.isIdle() { hs_wait(worker.pointee.epoll, Idle.longestWait) }
+            if worker.pointee.isIdle() {
+                let isCarrying = worker.pointee.table.pointee.laneCount != 0
+                hs_wait(worker.pointee.epoll, isCarrying ? Idle.heartbeat : Idle.longestWait)
+            }
             worker.pointee.needWakeup.pointee.store(0, ordering: .relaxed)
             idle = Idle.sleeps &- 1
         }
@@ -105,6 +117,8 @@ private enum Idle {
     @inline(__always) static var nap: Int { 50_000 }
     /// Milliseconds between two looks around while nothing happens.
     @inline(__always) static var longestWait: Int32 { 100 }
+    /// The same while originals depend on this thread.
+    @inline(__always) static var heartbeat: Int32 { 1 }
 }
 
 extension Worker {
@@ -125,9 +139,10 @@ extension Worker {
         acknowledged.pointee.store(table.pointee.serial, ordering: .releasing)
     }
 
-    /// The uplinks' caps are those of the table.
+    /// The uplinks' caps and what copies leave of the chunks are those of the table.
     @inline(__always)
-    func takeLimits() {
+    mutating func takeLimits() {
+        umem.reserve = table.pointee.reserve
         for index in 0..<table.pointee.uplinkCount {
             table.pointee.uplinks[index].pointee.limit = table.pointee.limits[index]
         }
@@ -140,6 +155,7 @@ extension Worker {
         for index in 0..<table.pointee.spanCount where table.pointee.spans[index].pointee.receive.available() > 0 {
             return false
         }
+        for index in 0..<table.pointee.laneCount where table.pointee.lanes[index].hasFrames() { return false }
         for index in 0..<table.pointee.uplinkCount where table.pointee.uplinks[index].pointee.wantsKick() {
             return false
         }

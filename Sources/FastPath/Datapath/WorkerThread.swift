@@ -13,6 +13,7 @@ public final class WorkerThread: @unchecked Sendable {
     private let stopWord: UnsafeMutablePointer<Atomic<UInt32>>
     private let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
     private let strays = CounterBlock.allocate()
+    private let runner = Atomic<Int32>(0)
     /// The table in use and those that the worker may still hold, oldest first.
     private var tables: [ForwardingTable]
     private let rings: [CaptureRingMapping]
@@ -52,7 +53,13 @@ public final class WorkerThread: @unchecked Sendable {
     }
 
     /// Runs the loop on the calling thread until `stop`.
-    public func run() { workerRun(worker) }
+    public func run() {
+        runner.store(hs_thread_id(), ordering: .releasing)
+        workerRun(worker)
+    }
+
+    /// Id of the thread that is in `run`, as setpriority(2) knows it; 0 before.
+    public var kernelID: Int32 { runner.load(ordering: .acquiring) }
 
     /// Runs one turn on the calling thread: for tests and benchmarks, with no thread running.
     public func turn() -> Int { workerTurn(worker) }

@@ -9,6 +9,8 @@ public struct DataplaneStatistics: Codable, Hashable, Sendable {
     public var taps: [TapStatistics]
     public var destinations: [DestinationStatistics]
     public var deliveries: [DeliveryStatistics]
+    /// Of the `inline` ports that are connected.
+    public var inline: [InlineStatistics]
     /// Drops that belong to no tap, by `DropReason.name`: `unknown_generation` of frames whose program is gone, and
     /// `uplink_down` of copies counted as handed to an uplink that ended before the kernel took them.
     public var strays: [String: UInt64]
@@ -16,13 +18,15 @@ public struct DataplaneStatistics: Codable, Hashable, Sendable {
 
     public init(
         epoch: String, time: Double, taps: [TapStatistics], destinations: [DestinationStatistics],
-        deliveries: [DeliveryStatistics] = [], strays: [String: UInt64], umem: UMEMStatistics
+        deliveries: [DeliveryStatistics] = [], inline: [InlineStatistics] = [], strays: [String: UInt64],
+        umem: UMEMStatistics
     ) {
         self.epoch = epoch
         self.time = time
         self.taps = taps
         self.destinations = destinations
         self.deliveries = deliveries
+        self.inline = inline
         self.strays = strays
         self.umem = umem
     }
@@ -104,6 +108,36 @@ public struct DeliveryStatistics: Codable, Hashable, Sendable {
         self.bytes = bytes
         self.drops = drops
         self.gaps = gaps
+    }
+}
+
+/// Originals of one `inline` port, both ways together.
+public struct InlineStatistics: Codable, Hashable, Sendable {
+    /// Why an original was not passed on.
+    public enum Drop: String, Codable, Hashable, Sendable, CaseIterable {
+        /// An RX ring or fill ring had no room: the worker was behind.
+        case receiveRingFull = "receive_ring_full"
+        /// It had waited while the kernel carried later ones.
+        case stale
+        /// The other port's TX ring had no room, or its device did not send.
+        case txRingFull = "tx_ring_full"
+    }
+
+    /// Of the port.
+    public var id: String
+    /// Frames that the worker has handed to the other port.
+    public var forwarded: UInt64
+    /// Frames that the kernel has carried from port to port because the worker was gone or late; of these there are no
+    /// copies.
+    public var bypassed: UInt64
+    /// By `Drop`'s raw value.
+    public var drops: [String: UInt64]
+
+    public init(id: String, forwarded: UInt64, bypassed: UInt64, drops: [Drop: UInt64]) {
+        self.id = id
+        self.forwarded = forwarded
+        self.bypassed = bypassed
+        self.drops = Dictionary(uniqueKeysWithValues: Drop.allCases.map { ($0.rawValue, drops[$0] ?? 0) })
     }
 }
 

@@ -16,6 +16,8 @@ public struct PortStatus: Codable, Hashable, Sendable {
     public var state: State
     /// The mode that the program asks for.
     public var capture: MirrorProgram.CaptureMode
+    /// `inline` alone: the interface on the other side.
+    public var pair: String?
     /// The mode that the port is captured in; nil while it is not.
     public var obtained: MirrorProgram.CaptureMode?
     /// `tcx`, `clsact`, `xdp-native` or `xdp-generic`, joined by `+` where two are in use; nil while not attached.
@@ -35,7 +37,7 @@ public struct PortStatus: Codable, Hashable, Sendable {
     public var reason: String?
 
     private enum CodingKeys: String, CodingKey {
-        case id, interface, state, capture, obtained, hook, queues, side, mtu, changes, displaced, reason
+        case id, interface, state, capture, pair, obtained, hook, queues, side, mtu, changes, displaced, reason
         case zeroCopy = "zero_copy"
         case mtuLimit = "mtu_limit"
     }

@@ -22,7 +22,7 @@ extension DataplaneStatus {
 }
 
 extension DataplaneStatistics {
-    private enum Keys: String, CodingKey { case epoch, time, taps, destinations, deliveries, strays, umem }
+    private enum Keys: String, CodingKey { case epoch, time, taps, destinations, deliveries, inline, strays, umem }
 
     public init(from decoder: any Decoder) throws {
         let object = try decoder.container(keyedBy: Keys.self)
@@ -32,6 +32,7 @@ extension DataplaneStatistics {
             taps: try object.decode([TapStatistics].self, forKey: .taps),
             destinations: try object.decode([DestinationStatistics].self, forKey: .destinations),
             deliveries: try object.decodeIfPresent([DeliveryStatistics].self, forKey: .deliveries) ?? [],
+            inline: try object.decodeIfPresent([InlineStatistics].self, forKey: .inline) ?? [],
             strays: try object.decode([String: UInt64].self, forKey: .strays),
             umem: try object.decode(UMEMStatistics.self, forKey: .umem))
     }

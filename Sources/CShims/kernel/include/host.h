@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
 enum {
     /* linux/bpf.h since 6.6: the attach types of tcx, and the place in front of everybody else's programs. */
@@ -72,6 +73,14 @@ int setns(int descriptor, int type);
 
 /* Sends `signal` to this process when its parent ends; 0 for none. */
 static inline int hs_signal_at_parents_end(int signal) { return prctl(PR_SET_PDEATHSIG, (unsigned long)signal); }
+
+/* linux/magic.h: BPF_FS_MAGIC. */
+static inline int hs_is_bpf_file_system(const char *path)
+{
+    struct statfs information;
+
+    return statfs(path, &information) == 0 && (unsigned)information.f_type == 0xcafe4a11u;
+}
 
 /* An interface takes frames for any address as long as this AF_PACKET socket is open (packet(7)): -1 with errno. */
 static inline int hs_make_promiscuous(int socket, int interface)

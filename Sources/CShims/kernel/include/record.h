@@ -85,6 +85,13 @@ struct hs_view {
     __u8 bytes[HS_DIRECT];
 };
 
+enum {
+    /* RX queues of each port of an `inline` pair. */
+    HS_INLINE_QUEUES = 16,
+    /* Age of the worker's heartbeat, in ns, from which on the kernel carries the frames of a pair by itself. */
+    HS_INLINE_PATIENCE = 5000000,
+};
+
 /* Protocols behind GRE (IANA EtherTypes): transparent Ethernet bridging, ERSPAN Type II and Type III. */
 enum hs_gre_protocol { HS_GRE_ETHERNET = 0x6558, HS_GRE_ERSPAN2 = 0x88be, HS_GRE_ERSPAN3 = 0x22eb };
 

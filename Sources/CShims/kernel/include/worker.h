@@ -8,7 +8,9 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define HS_HOT static inline __attribute__((swift_attr("@_noLocks")))
 
@@ -22,6 +24,9 @@ static inline void *hs_map_area(size_t bytes)
 
     return area == MAP_FAILED ? NULL : area;
 }
+
+/* Id of the calling thread in the kernel. */
+static inline int hs_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 /* Makes the kernel send what is in a TX ring: 0, or an errno. */
 HS_HOT int hs_kick(int socket)

@@ -81,10 +81,11 @@ package struct StatusCommand: AsyncParsableCommand {
         return words.joined(separator: ", ")
     }
 
-    /// The mode that was obtained, and the one asked for where that is another.
+    /// The mode that was obtained, and the one asked for where that is another; of an inline port also its pair.
     private static func capture(_ port: JSON) -> String {
-        let (asked, obtained) = (display(port["capture"]), display(port["obtained"]))
-        return obtained.isEmpty || obtained == asked ? asked : "\(obtained), not \(asked)"
+        let obtained = display(port["obtained"])
+        let asked = display(port["capture"]) + (port["pair"] == .null ? "" : " to \(display(port["pair"]))")
+        return obtained.isEmpty || obtained == display(port["capture"]) ? asked : "\(obtained), not \(asked)"
     }
 
     private static func hook(_ port: JSON) -> String {

@@ -13,7 +13,7 @@ package struct CapturePlan {
     }
 
     package private(set) var ports: [Port] = []
-    /// Bits by point. A `span` port that is required needs none, its sockets are its match.
+    /// Bits by point. A `span` or `inline` port that is required needs none, its sockets are its match.
     package private(set) var taps: [CapturePoint: UInt64] = [:]
     /// What the taps of those points want beside that, where it is not every frame whole.
     package private(set) var wishes: [CapturePoint: CaptureWish] = [:]
@@ -32,7 +32,7 @@ package struct CapturePlan {
                 let point = CapturePoint(slot: slot, direction: UInt8(direction.rawValue))
                 let chosen = taps.enumerated().filter { $0.element.direction.selects(direction) }
                 if chosen.isEmpty || port.capture == .span && direction == HS_OUT { continue }
-                if port.capture != .span || port.policy == .prefer {
+                if ![.span, .inline].contains(port.capture) || port.policy == .prefer {
                     self.taps[point] = Self.bits(chosen)
                     if port.netns != nil { foreign.insert(point) }
                     wishes[point] = Self.wish(chosen)

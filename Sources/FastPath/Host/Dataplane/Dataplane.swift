@@ -40,9 +40,15 @@ package final class Dataplane {
     let deviceChanges: DeviceChanges
     var uplinks: [Int32: UplinkSocket] = [:]
     var spans: [String: SpanPort] = [:]
+    /// By the interfaces of the port and of its pair.
+    var pairs: [[Int32]: InlinePair] = [:]
+    /// There while the program, or what an earlier run has left, has `inline` ports.
+    var pins: InlinePins?
+    var pairRetries: [[Int32]: PairRetry] = [:]
     /// Out of use, and to be closed once the worker has a table without them.
     var leavingUplinks: [UplinkSocket] = []
     var leavingSpans: [SpanPort] = []
+    var leavingPairs: [InlinePair] = []
     /// Those who look on, and those who did until the worker has a table without them.
     var watches: [Watch] = []
     var leavingWatches: [Watch] = []
@@ -146,6 +152,7 @@ package final class Dataplane {
     ///
     /// - Throws: nothing has changed.
     package func run(_ program: MirrorProgram) throws(HostError) {
+        pairRetries = [:]
         if let current, current.program.runs(like: program) {
             current.program.generation = program.generation
             reconcile()
@@ -165,7 +172,7 @@ package final class Dataplane {
         }
         let slots = try assignSlots(program)
         assignIndices(program)
-        foldSpanDrops()
+        foldDrops()
         let next = try Generation(
             lastNumber + 1, program, slots: slots, ledger: ledger, indices: indices, capture: capture)
         lastNumber += 1
@@ -182,20 +189,28 @@ package final class Dataplane {
         }
     }
 
-    /// Takes everything of ours out of the kernel, the capture first; copies that are under way still leave.
+    /// Takes everything of ours out of the kernel but for the wires of `inline` ports, the capture first; copies that
+    /// are under way still leave.
     package func stop() {
         hooks = [:]
         deliverProgram = nil
         for span in spans.values { span.detach() }
+        for pair in pairs.values { pair.leave() }
         deviceChanges.keepTags(in: [:])
         let positions = worker.thread.producedPositions
         let deadline = ContinuousClock.now.advanced(by: .milliseconds(300))
         let isDone = { [self] in
             worker.thread.hasDrained(to: positions) && uplinks.values.allSatisfy(\.isDrained)
+                && pairs.values.allSatisfy(\.isDrained)
         }
         while !isDone(), ContinuousClock.now < deadline { usleep(500) }
         worker.stop()
         sequences.settle()
+    }
+
+    /// What stays in the kernel when this process ends: the wires of `inline` ports, by their interfaces and pins.
+    package var remains: [(interfaces: [String], pins: [String])] {
+        pairs.values.map { ($0.links.map(\.name), $0.pinPaths) }
     }
 
     /// Once a second: what nobody tells of (a program put ahead of ours, a neighbour that went stale) is looked at.
@@ -217,6 +232,7 @@ package final class Dataplane {
         worker.followClock()
         sequences.keepAhead()
         inspectDeliveries()
+        inspectPairs()
         reconcile()
         tick?.schedule(in: .seconds(1))
     }

@@ -69,6 +69,7 @@ final class Generation {
             let taps = port.taps.map { tap in
                 Selection.Tap(
                     counters: ledger.block(tap: tap.id), destinations: tap.destinations.compactMap { places[$0] },
+                    direction: tap.direction,
                     spreads: tap.destinations.compactMap(used.firstIndex),
                     watchers: watches.filter { $0.taps.contains(tap.id) }.map(\.place),
                     actions: tap.hasActions ? (tap: tap, state: ledger.state(of: tap)) : nil)

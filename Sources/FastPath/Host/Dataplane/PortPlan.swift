@@ -31,6 +31,8 @@ package struct PortPlan {
     package var slot: Int
     /// The interface to capture on; nil with a reason in `down` or `error`.
     package var link: Link?
+    /// Of an `inline` port, the interface on the other side.
+    package var pair: Link?
     package var down: String?
     /// Why the mode that the port requires cannot be had.
     package var error: String?
@@ -60,17 +62,14 @@ package struct PortPlan {
         self.slot = slot
         mode = port.capture
         namespace = view.namespace
-        if port.capture == .inline, port.policy == .require {
-            error = Self.noInline
-            return
-        }
         guard let link = view.links[port.interface] else {
             down = view.obstacle ?? "there is no interface \(port.interface)\(port.place)"
             return
         }
         // Inside a container's namespace an interface is its own, whatever it is a part of.
         mtu = link.mtu
-        let side = port.side != .auto ? port.side : port.netns == nil ? link.side : .`self`
+        let auto: MirrorProgram.Side = port.capture == .inline ? .peer : port.netns == nil ? link.side : .`self`
+        let side = port.side == .auto ? auto : port.side
         self.side = side
         if let reason = Self.obstacle(port, link) {
             down = reason
@@ -82,12 +81,31 @@ package struct PortPlan {
             return
         }
         if refusal != nil { mode = .tap }
+        if mode == .inline {
+            connect(link, view.links)
+            return
+        }
         if taps.isEmpty {
             down = "no tap selects its frames"
             return
         }
         self.link = link
         if mode != .span { placeHooks(link, side, taps) }
+    }
+
+    /// The wire goes through whether or not a tap selects its frames.
+    private mutating func connect(_ link: Link, _ links: LinkTable) {
+        let name = port.pair ?? ""
+        guard let pair = links[name] else {
+            down = "there is no interface \(name)"
+            return
+        }
+        if !pair.isEthernet {
+            down = "\(name) is not an Ethernet interface"
+            return
+        }
+        self.link = link
+        self.pair = pair
     }
 
     private mutating func placeHooks(_ link: Link, _ side: MirrorProgram.Side, _ taps: [MirrorProgram.Tap]) {
@@ -119,13 +137,10 @@ package struct PortPlan {
         return nil
     }
 
-    private static var noInline: String { "inline capture is not served by this version; use tap, xdp or span" }
-
-    /// What needs no try: modes that there are not, and interfaces that XDP would harm, unless it is required.
+    /// What needs no try: interfaces that XDP would harm, unless it is required.
     private static func refusal(
         _ port: MirrorProgram.Port, _ link: Link, _ links: LinkTable, _ defaultRoutes: Set<Int32>
     ) -> String? {
-        if port.capture == .inline { return noInline }
         if port.netns != nil, port.capture != .tap {
             return
                 "\(port.capture.rawValue) capture in another network namespace is not served by this version; use tap"

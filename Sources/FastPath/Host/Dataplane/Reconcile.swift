@@ -15,6 +15,7 @@ extension Dataplane {
         look(current)
         var isDone = openUplinks()
         isDone = openSpans() && isDone
+        isDone = connectPairs() && isDone
         leaveUnused()
         do throws(HostError) {
             try guardTunnels()
@@ -50,6 +51,7 @@ extension Dataplane {
             if let uplink = uplinks.removeValue(forKey: index) { leavingUplinks.append(uplink) }
         }
         for (id, span) in spans where ended.contains(span.interface) { leave(id, span) }
+        for (key, pair) in pairs where !ended.isDisjoint(with: key) { cut(key, pair) }
         deviceChanges.letGo(of: ended)
         deliverProgram?.letGo(of: ended)
     }
@@ -159,7 +161,7 @@ extension Dataplane {
     }
 
     /// A port's mode cannot be had: from here on it is an error, or the port is captured as `tap`.
-    private func refuse(_ port: MirrorProgram.Port, _ link: Link, _ error: HostError) {
+    func refuse(_ port: MirrorProgram.Port, _ link: Link, _ error: HostError) {
         if port.policy == .require || port.capture == .tap {
             portErrors[port.id] = error.description
             return
@@ -224,7 +226,7 @@ extension Dataplane {
         return TableShape(
             generation: current?.number ?? 0, previous: previous?.number, rows: rows,
             uplinks: (uplinks.values.map(\.number) + watches.map(\.number)).sorted(), limits: limits,
-            spans: spans.values.flatMap(\.numbers).sorted())
+            spans: spans.values.flatMap(\.numbers).sorted(), lanes: laneShape)
     }
 
     func contents() -> WorkerHost.Contents {
@@ -243,7 +245,8 @@ extension Dataplane {
         return WorkerHost.Contents(
             current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection,
             destinations: rows,
-            uplinks: pointers.map(\.1), limits: uplinks.keys.map { limits[$0] }, spans: spans.values.flatMap(\.sources))
+            uplinks: pointers.map(\.1), limits: uplinks.keys.map { limits[$0] }, spans: spans.values.flatMap(\.sources),
+            inline: inlineLanes)
     }
 
     private func sequence(_ header: OuterHeader) -> SequenceWord? {
@@ -253,7 +256,8 @@ extension Dataplane {
     /// Gives the worker a new table where something has changed, and closes what only the old one had.
     func publish() throws(HostError) {
         let wanted = shape
-        if wanted != published || !leavingUplinks.isEmpty || !leavingSpans.isEmpty || !leavingWatches.isEmpty {
+        let hasLeft = [leavingUplinks.isEmpty, leavingSpans.isEmpty, leavingPairs.isEmpty, leavingWatches.isEmpty]
+        if wanted != published || hasLeft.contains(false) {
             try worker.publish(contents())
             published = wanted
         }
@@ -270,8 +274,12 @@ extension Dataplane {
         for span in leavingSpans {
             closed += span.numbers.map { ($0, span.isZeroCopy ? now.advanced(by: .seconds(1)) : now) }
         }
+        for pair in leavingPairs {
+            closed += pair.numbers.map { ($0, pair.isZeroCopy ? now.advanced(by: .seconds(1)) : now) }
+        }
         leavingUplinks = []
         leavingSpans = []
+        leavingPairs = []
         for watch in leavingWatches { watch.settle(worker.area.base) }
         leavingWatches = []
         for socket in closed where socket.free <= now {
@@ -415,11 +423,12 @@ extension Dataplane {
         }
     }
 
-    // MARK: What span ports lose
+    // MARK: What sockets lose
 
-    /// Counts what the sockets of span ports have dropped since the last call.
-    func foldSpanDrops() {
+    /// Counts what the sockets of span and inline ports have dropped since the last call.
+    func foldDrops() {
         for (id, span) in spans { foldDrops(of: id, span) }
+        foldPairDrops()
     }
 
     private func foldDrops(of id: String, _ span: SpanPort) {

@@ -26,6 +26,7 @@ extension Dataplane {
         var status = PortStatus(
             id: plan.port.id, interface: plan.port.interface, state: .capturing, capture: plan.port.capture,
             side: plan.side, mtu: plan.mtu)
+        status.pair = plan.port.pair
         if let reason = plan.down {
             status.state = .down
             status.reason = reason
@@ -38,6 +39,10 @@ extension Dataplane {
         }
         status.obtained = plan.mode
         status.reason = plan.refusal
+        if plan.mode == .inline {
+            describe(plan, &status)
+            return status
+        }
         if plan.mode == .span, let span = spans[plan.port.id] {
             status.hook = "xdp-native"
             status.zeroCopy = span.isZeroCopy
@@ -113,7 +118,7 @@ extension Dataplane {
 
     /// All counters now.
     package func statistics() -> DataplaneStatistics {
-        foldSpanDrops()
+        foldDrops()
         var pending: (taps: [String: UInt64], destinations: [String: UInt64]) = ([:], [:])
         for generation in [current, previous].compactMap({ $0 }) {
             for (point, losers) in generation.losers {
@@ -129,7 +134,7 @@ extension Dataplane {
         strays[DropReason.uplinkDown.name, default: 0] += abandoned
         return DataplaneStatistics(
             epoch: epoch, time: Double(now.tv_sec) + Double(now.tv_nsec) / 1e9, taps: sums.taps,
-            destinations: sums.destinations, deliveries: deliveryStatistics, strays: strays,
+            destinations: sums.destinations, deliveries: deliveryStatistics, inline: inlineStatistics, strays: strays,
             umem: worker.thread.census())
     }
 

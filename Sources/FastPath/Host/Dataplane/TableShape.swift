@@ -21,4 +21,12 @@ struct TableShape: Equatable {
     /// By interface.
     var limits: [Int32: MirrorProgram.RateLimit]
     var spans: [UInt16]
+    var lanes: [Lane]
+
+    /// A pair's sockets under the port that it is at the moment.
+    struct Lane: Equatable {
+        var number: UInt16
+        var slot: Int
+        var side: MirrorProgram.Side
+    }
 }

@@ -18,6 +18,7 @@ final class WorkerHost {
     private var umem: UMEM?
     /// A table that the worker has not taken within its time.
     private var late: ForwardingTable?
+    private var nice = Priority.worker
     /// Chunks that go back to the worker with the next table.
     private(set) var returning: [UInt32] = []
 
@@ -30,6 +31,7 @@ final class WorkerHost {
         /// Caps of the first ones.
         var limits: [MirrorProgram.RateLimit?]
         var spans: [UnsafeMutablePointer<SpanSource>]
+        var inline = InlineLanes()
     }
 
     /// 32 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
@@ -106,6 +108,7 @@ final class WorkerHost {
             returning += late.grantedChunks
             self.late = nil
         }
+        prioritise(contents)
         let table = table(contents, wanted: wanted)
         thread.publish(table)
         late = table
@@ -113,6 +116,14 @@ final class WorkerHost {
         late = nil
         thread.freeTables()
         return table.grantedChunks
+    }
+
+    /// Copies yield to those whose frames they are, but originals depend on this thread.
+    private func prioritise(_ contents: Contents) {
+        let nice = contents.inline.lanes.isEmpty ? Priority.worker : Priority.carrier
+        if nice == self.nice { return }
+        self.nice = nice
+        Priority.set(nice, ofThread: thread.kernelID)
     }
 
     /// Waits until the worker uses the last table.
@@ -132,8 +143,8 @@ final class WorkerHost {
         defer { returning = [] }
         return ForwardingTable(
             serial: serial, current: contents.current, previous: contents.previous, destinations: contents.destinations,
-            uplinks: contents.uplinks, limits: contents.limits, spans: contents.spans, returned: returning,
-            wanted: wanted)
+            uplinks: contents.uplinks, limits: contents.limits, spans: contents.spans, inline: contents.inline,
+            returned: returning, wanted: wanted)
     }
 
     /// Takes back chunks of a socket that is closed and in no table, with the next table.

@@ -22,6 +22,16 @@ enum Ethtool {
         try ask("cannot turn rxvlan of \(name) \(isOn ? "on" : "off")", name, &value)
     }
 
+    /// Whether the NIC merges received frames.
+    static func mergesFrames(_ name: String) throws(HostError) -> Bool { try flags(name) & lro != 0 }
+
+    static func setMergesFrames(_ name: String, _ isOn: Bool) throws(HostError) {
+        let flags = try flags(name)
+        var value = ethtool_value(cmd: UInt32(ETHTOOL_SFLAGS), data: isOn ? flags | lro : flags & ~lro)
+        try ask("cannot turn lro of \(name) \(isOn ? "on" : "off")", name, &value)
+    }
+
+    private static var lro: UInt32 { UInt32(ETH_FLAG_LRO.rawValue) }
     private static var rxvlan: UInt32 { UInt32(ETH_FLAG_RXVLAN.rawValue) }
 
     private static func flags(_ name: String) throws(HostError) -> UInt32 {

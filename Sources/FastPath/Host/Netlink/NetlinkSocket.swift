@@ -4,17 +4,17 @@
 import CShims
 import Glibc
 
-/// A NETLINK_ROUTE socket.
+/// A NETLINK_ROUTE socket, or one of another family that only asks.
 package final class NetlinkSocket {
     package let descriptor: Descriptor
     private var sequence: UInt32 = 0
     private var buffer = [UInt8](repeating: 0, count: 1 << 18)
 
     /// - Parameter groups: `RTMGRP_*` bits to be told of; 0 for a socket that only asks.
-    package init(groups: UInt32 = 0) throws(HostError) {
+    package init(groups: UInt32 = 0, protocol family: Int32 = Int32(NETLINK_ROUTE)) throws(HostError) {
         let nonblocking = groups != 0 ? Int32(SOCK_NONBLOCK.rawValue) : 0
         descriptor = try Descriptor("cannot open a netlink socket") {
-            socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue) | nonblocking, Int32(NETLINK_ROUTE))
+            socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue) | nonblocking, family)
         }
         var address = sockaddr_nl()
         address.nl_family = UInt16(AF_NETLINK)

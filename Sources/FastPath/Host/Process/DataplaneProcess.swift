@@ -48,7 +48,13 @@ package struct DataplaneProcess {
         try loop.run()
         socket.close()
         dataplane.stop()
-        logger.notice("stopped; nothing of ours is left in the kernel")
+        for wire in dataplane.remains {
+            logger.notice(
+                "the kernel goes on carrying frames between \(wire.interfaces[0]) and \(wire.interfaces[1]), without copies; 'rm \(wire.pins.joined(separator: " "))' ends it"
+            )
+        }
+        logger.notice(
+            "stopped; \(dataplane.remains.isEmpty ? "nothing" : "nothing else") of ours is left in the kernel")
     }
 
     /// Takes the state directory. One that stands by does the longest part of starting before it waits, and ends with

@@ -10,7 +10,14 @@ enum Priority {
     static let normal: Int32 = 0
     /// Of the worker: copies yield to those whose frames they are.
     static let worker: Int32 = 5
+    /// Of the worker while originals of `inline` ports depend on it.
+    static let carrier: Int32 = -15
 
     /// Sets the calling thread's; without CAP_SYS_NICE it stays lower than asked for.
-    static func set(_ nice: Int32) { setpriority(Int32(PRIO_PROCESS.rawValue), 0, nice) }
+    static func set(_ nice: Int32) { set(nice, ofThread: 0) }
+
+    /// - Parameter thread: its id in the kernel; 0 for the calling one.
+    static func set(_ nice: Int32, ofThread thread: Int32) {
+        setpriority(Int32(PRIO_PROCESS.rawValue), id_t(thread), nice)
+    }
 }

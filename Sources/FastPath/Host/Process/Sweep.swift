@@ -1,6 +1,7 @@
-// What an earlier run may have left in the kernel, found without memory of it. Links and maps are not pinned: the
-// kernel removes tcx links, XDP links and AF_XDP sockets when their process ends, whatever ended it. Only the clsact
-// filters of kernels without tcx stay, and are known by their handle and the program's name.
+// What an earlier run may have left in the kernel, found without memory of it. But for the wires of inline ports
+// (InlinePins.swift) links and maps are not pinned: the kernel removes tcx links, XDP links and AF_XDP sockets when their
+// process ends, whatever ended it. Only the clsact filters of kernels without tcx stay, and are known by their handle and
+// the program's name.
 
 import CLibBPF
 import CShims

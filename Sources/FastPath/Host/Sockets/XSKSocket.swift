@@ -8,6 +8,7 @@
 import CShims
 package import FastPath
 import Glibc
+import Synchronization
 
 /// A bound AF_XDP socket on one queue of one interface.
 package final class XSKSocket {
@@ -19,6 +20,8 @@ package final class XSKSocket {
         case transmit
         /// Copies out of an interface that nobody else uses: zero-copy if the driver can.
         case transmitAlone
+        /// Originals of an `inline` port, both ways: zero-copy if the driver can; frames of one chunk.
+        case bothWays
     }
 
     /// The memory that sockets register.
@@ -41,11 +44,13 @@ package final class XSKSocket {
     package private(set) var isZeroCopy = false
     /// Frames may be longer than a chunk.
     package let takesLongFrames: Bool
-    /// The data ring is RX or TX by role.
+    /// The data ring is RX or TX by role, RX where frames go both ways.
     package let data, fill, completion: RingMapping
+    /// TX where frames go both ways.
+    package let transmit: RingMapping?
     private let mappings: [(address: UnsafeMutableRawPointer, length: Int)]
 
-    /// Elements of each ring.
+    /// Elements of each ring, if no other number is asked for.
     package static let ringSize = 4096
     /// Bytes that stay free in front of a received frame, beyond the kernel's own 256: room for the outer header.
     package static let headroom = 64
@@ -54,17 +59,25 @@ package final class XSKSocket {
     ///
     /// - Parameters:
     ///   - chunks: addresses for the fill ring, which must have chunks before the first frame comes.
+    ///   - ringSize: a power of two.
     /// - Throws: `code` EBUSY while the queue's last user is not quite gone, or for as long as there is one.
     package static func open(
-        _ role: Role, interface: Int32, name: String, queue: Int, area: Area, chunks: [UInt64] = []
+        _ role: Role, interface: Int32, name: String, queue: Int, area: Area, chunks: [UInt64] = [],
+        ringSize: Int = XSKSocket.ringSize
     ) throws(HostError) -> XSKSocket {
         let copy = Int(XDP_COPY), zeroCopy = Int(XDP_ZEROCOPY)
-        let modes = role == .transmit ? [copy | sg, copy] : [zeroCopy | sg, zeroCopy, copy | sg, copy]
+        let modes =
+            switch role {
+            case .transmit: [copy | sg, copy]
+            case .receive, .transmitAlone: [zeroCopy | sg, zeroCopy, copy | sg, copy]
+            case .bothWays: [zeroCopy, copy]
+            }
         var last = HostError("no mode was tried")
         for mode in modes {
             do throws(HostError) {
                 return try XSKSocket(
-                    role, interface: interface, name: name, queue: queue, area: area, chunks: chunks, mode: mode)
+                    role, interface: interface, name: name, queue: queue, area: area, chunks: chunks,
+                    ringSize: ringSize, mode: mode)
             } catch {
                 last = error
                 if error.code == EBUSY || error.code == ENETDOWN || error.code == ENODEV { break }
@@ -74,7 +87,8 @@ package final class XSKSocket {
     }
 
     private init(
-        _ role: Role, interface: Int32, name: String, queue: Int, area: Area, chunks: [UInt64], mode: Int
+        _ role: Role, interface: Int32, name: String, queue: Int, area: Area, chunks: [UInt64],
+        ringSize: Int, mode: Int
     ) throws(HostError) {
         let descriptor = try Descriptor("cannot open an AF_XDP socket") {
             socket(Int32(HS_AF_XDP), Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -89,13 +103,15 @@ package final class XSKSocket {
         umem.chunk_size = UInt32(area.chunkSize)
         umem.headroom = role == .receive ? UInt32(Self.headroom) : 0
         try descriptor.set(Int32(XDP_UMEM_REG), &umem, "cannot register \(area.bytes >> 20) MiB of frames' memory")
-        let dataOption = Int32(role == .receive ? XDP_RX_RING : XDP_TX_RING)
-        for option in [Int32(XDP_UMEM_FILL_RING), Int32(XDP_UMEM_COMPLETION_RING), dataOption] {
-            var size = UInt32(Self.ringSize)
-            try descriptor.set(option, &size, "cannot make the rings of an AF_XDP socket")
+        let rings = [XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING]
+        let receives = role == .receive || role == .bothWays
+        for option in rings + (receives ? [XDP_RX_RING] : []) + (role != .receive ? [XDP_TX_RING] : []) {
+            var size = UInt32(ringSize)
+            try descriptor.set(Int32(option), &size, "cannot make the rings of an AF_XDP socket")
         }
-        let mapped = try Self.map(descriptor, role)
+        let mapped = try Self.map(descriptor, role, ringSize)
         data = mapped.data
+        transmit = mapped.transmit
         fill = mapped.fill
         completion = mapped.completion
         mappings = mapped.pages
@@ -135,12 +151,22 @@ package final class XSKSocket {
         return statistics.rx_dropped + statistics.rx_ring_full
     }
 
+    /// Whether frames wait in the RX ring.
+    package var hasReceived: Bool {
+        let word = { (address: UnsafeMutableRawPointer) in
+            address.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
+        }
+        return word(data.producer) != word(data.consumer)
+    }
+
     private typealias Mapped = (
-        data: RingMapping, fill: RingMapping, completion: RingMapping,
+        data: RingMapping, transmit: RingMapping?, fill: RingMapping, completion: RingMapping,
         pages: [(address: UnsafeMutableRawPointer, length: Int)]
     )
 
-    private static func map(_ descriptor: Descriptor, _ role: Role) throws(HostError) -> Mapped {
+    private static func map(
+        _ descriptor: Descriptor, _ role: Role, _ ringSize: Int
+    ) throws(HostError) -> Mapped {
         var offsets = xdp_mmap_offsets()
         try descriptor.get(Int32(XDP_MMAP_OFFSETS), &offsets, "cannot read where an AF_XDP socket's rings are")
         var pages: [(address: UnsafeMutableRawPointer, length: Int)] = []
@@ -158,12 +184,14 @@ package final class XSKSocket {
         do throws(HostError) {
             let descriptors = MemoryLayout<xdp_desc>.stride
             let data =
-                role == .receive
+                role == .receive || role == .bothWays
                 ? try ring("RX", offsets.rx, descriptors, hs_xdp_receive_offset)
                 : try ring("TX", offsets.tx, descriptors, hs_xdp_transmit_offset)
+            let transmit =
+                role == .bothWays ? try ring("TX", offsets.tx, descriptors, hs_xdp_transmit_offset) : nil
             let fill = try ring("fill", offsets.fr, 8, hs_xdp_fill_offset)
             let completion = try ring("completion", offsets.cr, 8, hs_xdp_completion_offset)
-            return (data, fill, completion, pages)
+            return (data, transmit, fill, completion, pages)
         } catch {
             for page in pages { munmap(page.address, page.length) }
             throw error
@@ -173,8 +201,9 @@ package final class XSKSocket {
     /// Puts the first chunks into the fill ring of a socket that nobody uses yet.
     private static func supply(_ fill: RingMapping, _ chunks: [UInt64]) {
         let elements = fill.elements.assumingMemoryBound(to: UInt64.self)
-        for (index, address) in chunks.prefix(ringSize).enumerated() { elements[index] = address }
-        fill.producer.assumingMemoryBound(to: UInt32.self).pointee = UInt32(min(chunks.count, ringSize))
+        let count = min(chunks.count, Int(fill.size))
+        for (index, address) in chunks.prefix(count).enumerated() { elements[index] = address }
+        fill.producer.assumingMemoryBound(to: UInt32.self).pointee = UInt32(count)
     }
 }
 

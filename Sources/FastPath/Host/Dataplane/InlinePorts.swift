@@ -1,0 +1,200 @@
+// The `inline` ports of the running program: connected, kept, and taken out when the program does not name them any
+// more. Before it: Reconcile.swift, one of whose steps this is. After it: InlinePair.swift.
+//
+// A pair is kept as long as both interfaces are there and the program connects them, whatever else changes about the
+// port: a link that goes down, a tap, the port's id.
+
+import CShims
+import FastPath
+import Logging
+import MirrorProgram
+
+extension Dataplane {
+    private var inlinePlans: [PortPlan] { ports.filter { $0.mode == .inline && $0.link != nil && $0.pair != nil } }
+
+    private func key(_ plan: PortPlan) -> [Int32] { [plan.link!.index, plan.pair!.index] }
+
+    /// Connects what is not connected, and cuts what nobody names.
+    func connectPairs() -> Bool {
+        let wanted = Dictionary(uniqueKeysWithValues: inlinePlans.map { (key($0), $0) })
+        for (key, pair) in pairs where wanted[key] == nil { cut(key, pair) }
+        pairRetries = pairRetries.filter { wanted[$0.key] != nil }
+        if wanted.isEmpty && pins == nil && !InlinePins.isThere { return true }
+        guard let pins = takePins(wanted.values.map { $0 }) else { return wanted.isEmpty }
+        // Pairs that wait for one of their interfaces keep what is on the other.
+        let named = ports.filter { $0.mode == .inline }.flatMap { [$0.port.interface, $0.port.pair ?? ""] }
+        pins.sweep(keeping: Set(named.compactMap { kernel.links[$0]?.index }), kernel.links)
+        if named.isEmpty && pairs.isEmpty {
+            pins.leave()
+            self.pins = nil
+        }
+        var isDone = true
+        for (key, plan) in wanted where pairs[key] == nil && waits(plan) == nil {
+            let links = [plan.link!, plan.pair!]
+            if let last = pairRetries[key], last.links == links, last.after > .now {
+                portErrors[plan.port.id] = last.reason
+                continue
+            }
+            isDone = connect(key, plan, pins) && isDone
+        }
+        return isDone
+    }
+
+    private func takePins(_ plans: [PortPlan]) -> InlinePins? {
+        if let pins { return pins }
+        do throws(HostError) {
+            pins = try InlinePins()
+        } catch {
+            for plan in plans { refuse(plan.port, plan.link!, error) }
+        }
+        return pins
+    }
+
+    private func connect(_ key: [Int32], _ plan: PortPlan, _ pins: InlinePins) -> Bool {
+        let isTakenOver = key.contains { pins.isPinned($0) }
+        do throws(HostError) {
+            pairs[key] = try open(plan, pins)
+            pairRetries[key] = nil
+            return true
+        } catch {
+            // After a run that was killed the kernel needs a moment to let go of its sockets; meanwhile it carries.
+            if isTakenOver {
+                portErrors[plan.port.id] = error.description
+                return false
+            }
+            // Each try takes links down and up on some drivers.
+            pairRetries[key] = PairRetry(
+                links: [plan.link!, plan.pair!],
+                after: .now.advanced(by: .seconds(5)), reason: error.description)
+            refuse(plan.port, plan.link!, error)
+            return false
+        }
+    }
+
+    private func open(_ plan: PortPlan, _ pins: InlinePins) throws(HostError) -> InlinePair {
+        let links = [plan.link!, plan.pair!]
+        let queues = links.map { Ethtool.receiveQueues($0.name) }
+        if let obstacle = Self.obstacle(links, queues: queues) { throw HostError(obstacle) }
+        let numbers = freeNumbers(queues[0] * 2)
+        let share = InlinePair.ringSize(queues: queues[0])
+        let granted = try worker.publish(contents(), wanted: share * numbers.count)
+        let chunks = Array(granted.prefix(granted.count / numbers.count * numbers.count))
+        worker.giveBack(Array(granted.dropFirst(chunks.count)))
+        do throws(HostError) {
+            let pair = try InlinePair(
+                links, numbers: numbers, chunks: chunks, worker: worker, pins: pins, ownTunnels: capture.ownTunnelsMap)
+            self.numbers.formUnion(numbers)
+            let mode = pair.isZeroCopy ? "zero-copy" : "copy mode"
+            logger.info("\(links[0].name) and \(links[1].name) are connected by \(pair.queueCount) sockets, \(mode)")
+            return pair
+        } catch {
+            worker.giveBack(chunks)
+            throw error
+        }
+    }
+
+    /// Pure: what needs no try.
+    package static func obstacle(_ links: [Link], queues: [Int]) -> String? {
+        if let long = links.first(where: { $0.mtu > InlinePair.largestMTU }) {
+            return
+                "\(long.name) has an MTU of \(long.mtu); inline carries frames up to an MTU of \(InlinePair.largestMTU)"
+        }
+        let (first, second) = (links[0], links[1])
+        if first.mtu != second.mtu {
+            return "\(first.name) has an MTU of \(first.mtu) and \(second.name) of \(second.mtu); set them alike"
+        }
+        if queues[0] != queues[1] {
+            return "\(first.name) has \(queues[0]) RX queues and \(second.name) has \(queues[1]); "
+                + "set them alike (ethtool -L)"
+        }
+        if queues[0] > Int(HS_INLINE_QUEUES) {
+            return "\(first.name) has \(queues[0]) RX queues; inline serves \(HS_INLINE_QUEUES) at most (ethtool -L)"
+        }
+        return nil
+    }
+
+    /// Why a pair cannot be connected yet.
+    private func waits(_ plan: PortPlan) -> String? {
+        [plan.link, plan.pair].compactMap { $0 }.first { !$0.isUp }.map { "\($0.name) is down" }
+    }
+
+    /// Takes a pair out: from here on the wire is cut.
+    func cut(_ key: [Int32], _ pair: InlinePair) {
+        foldDrops(of: key, pair)
+        pairs[key] = nil
+        pair.cut(kernel.links)
+        leavingPairs.append(pair)
+    }
+
+    /// Once a second: a program that was detached by force is put back, and what the kernel could do is asked again.
+    func inspectPairs() {
+        for (key, pair) in pairs where !pair.inspect() {
+            logger.warning(
+                "an inline program on \(pair.links[0].name) or \(pair.links[1].name) was detached; connecting them again"
+            )
+            for plan in ports where plan.mode == .inline && plan.link.map({ key.contains($0.index) }) ?? false {
+                displacements[plan.port.id, default: 0] += 1
+            }
+            cut(key, pair)
+        }
+    }
+
+    // MARK: The table
+
+    var laneShape: [TableShape.Lane] {
+        inlinePlans.flatMap { plan in
+            (pairs[key(plan)]?.numbers ?? []).map { TableShape.Lane(number: $0, slot: plan.slot, side: plan.side!) }
+        }
+    }
+
+    var inlineLanes: InlineLanes {
+        let plans = inlinePlans.compactMap { plan in pairs[key(plan)].map { (plan, $0) } }
+        return InlineLanes(
+            lanes: plans.flatMap { $1.lanes(slot: $0.slot, side: $0.side!) }, heartbeats: plans.map(\.1.heartbeat),
+            reserve: plans.reduce(0) { $0 + $1.1.ringSize * $1.1.queueCount })
+    }
+
+    // MARK: Status and counters
+
+    func describe(_ plan: PortPlan, _ status: inout PortStatus) {
+        status.mtuLimit = InlinePair.largestMTU
+        guard let pair = pairs[key(plan)] else {
+            status.state = .down
+            status.obtained = nil
+            status.reason = waits(plan) ?? "it is not connected yet"
+            return
+        }
+        status.hook = "xdp-native"
+        status.zeroCopy = pair.isZeroCopy
+        status.queues = pair.queueCount
+        status.changes = pair.changes
+        status.displaced = displacements[plan.port.id]
+        status.reason = waits(plan) ?? pair.obstacle
+    }
+
+    var inlineStatistics: [InlineStatistics] {
+        inlinePlans.compactMap { plan in pairs[key(plan)]?.statistics(id: plan.port.id) }
+    }
+
+    func foldPairDrops() {
+        for (key, pair) in pairs { foldDrops(of: key, pair) }
+    }
+
+    private func foldDrops(of key: [Int32], _ pair: InlinePair) {
+        guard let plan = inlinePlans.first(where: { self.key($0) == key }) else { return }
+        for direction in UInt8(0)..<2 {
+            let point = CapturePoint(slot: plan.slot, direction: direction)
+            let lost = pair.takeLosses(direction, side: plan.side!)
+            guard let losers = previous?.losers[point] ?? current?.losers[point] else { continue }
+            ledger.lose(lost, .receiveRingFull, taps: losers.taps, destinations: losers.destinations)
+        }
+    }
+}
+
+/// Two interfaces that could not be connected: tried again when they change or a program is
+/// applied, else after a while.
+struct PairRetry {
+    var links: [Link]
+    var after: ContinuousClock.Instant
+    var reason: String
+}
