@@ -32,6 +32,11 @@ import Testing
     ])
     func refusesOtherHashes(_ text: String) { #expect(PasswordHash(text) == nil) }
 
+    /// As `openstack --os-token -x…` did, one token in 64.
+    @Test func noTokenLooksLikeAnOption() {
+        #expect((0..<2_000).allSatisfy { _ in !SecretToken().text.hasPrefix("-") })
+    }
+
     @Test func accountsSurviveTheFile() throws {
         let directory = try TemporaryDirectory()
         let file = AccountsFile(directory: directory.path)

@@ -4,13 +4,18 @@
 import Crypto
 import Foundation
 
-/// A secret of 32 random bytes, written as 43 characters of base64url (RFC 4648 section 5).
+/// A secret of 32 random bytes, written as 43 characters of base64url (RFC 4648 section 5), of which the first is no
+/// hyphen: commands would take the token for an option of theirs.
 package struct SecretToken: Sendable {
     package let text: String
 
     package init() {
         var generator = SystemRandomNumberGenerator()
-        text = Self.base64URL((0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) })
+        var text = ""
+        repeat {
+            text = Self.base64URL((0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) })
+        } while text.hasPrefix("-")
+        self.text = text
     }
 
     package var hash: TokenHash { TokenHash(of: text) }
