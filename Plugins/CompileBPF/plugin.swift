@@ -13,7 +13,9 @@ struct CompileBPF: BuildToolPlugin {
         let script = package.appending(path: "Plugins/CompileBPF/compile")
         let clang = try context.tool(named: "clang").url
         let files = try FileManager.default.contentsOfDirectory(at: sources, includingPropertiesForKeys: nil)
-        let headers = files.filter { $0.pathExtension == "h" } + [kernelHeaders.appending(path: "record.h"), script]
+        // Every file is an input of every object: some programs include others (capture_xdp is capture with another hook).
+        let inputs = files.filter { $0.pathExtension == "h" || $0.pathExtension == "c" }
+            + [kernelHeaders.appending(path: "record.h"), script]
         return files.filter { $0.lastPathComponent.hasSuffix(".bpf.c") }.map { source in
             let name = source.lastPathComponent.replacing(".bpf.c", with: "")
             let output = context.pluginWorkDirectoryURL.appending(path: "\(name).object.swift")
@@ -23,7 +25,7 @@ struct CompileBPF: BuildToolPlugin {
                 arguments: [
                     script.path(), clang.path(), source.path(), kernelHeaders.path(), name, output.path(),
                 ],
-                inputFiles: [source] + headers,
+                inputFiles: inputs,
                 outputFiles: [output])
         }
     }

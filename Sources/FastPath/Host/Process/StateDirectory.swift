@@ -46,13 +46,7 @@ package final class StateDirectory {
     }
 
     /// The program of the last `save`, or nil.
-    package func lastProgram() throws(HostError) -> [UInt8]? {
-        do throws(HostError) {
-            return try readBytes(programPath)
-        } catch  where error.code == ENOENT {
-            return nil
-        }
-    }
+    package func lastProgram() throws(HostError) -> [UInt8]? { try saved(programPath) }
 
     /// Forgets the last program, where there was none before one that is refused.
     package func removeProgram() { unlink(programPath) }
@@ -61,13 +55,7 @@ package final class StateDirectory {
     package func save(program: [UInt8]) throws(HostError) { try replace(programPath, program, isDurable: true) }
 
     /// Numbers of the last `save(sequenceNumbers:)`, or nil.
-    package func lastSequenceNumbers() throws(HostError) -> [UInt8]? {
-        do throws(HostError) {
-            return try readBytes(sequencePath)
-        } catch  where error.code == ENOENT {
-            return nil
-        }
-    }
+    package func lastSequenceNumbers() throws(HostError) -> [UInt8]? { try saved(sequencePath) }
 
     /// Replaces them; a crash of the machine may bring back those before, one of this process does not.
     package func save(sequenceNumbers: [UInt8]) throws(HostError) {
@@ -75,17 +63,19 @@ package final class StateDirectory {
     }
 
     /// What the last `save(deviceChanges:)` wrote, or nil.
-    package func lastDeviceChanges() throws(HostError) -> [UInt8]? {
-        do throws(HostError) {
-            return try readBytes(changesPath)
-        } catch  where error.code == ENOENT {
-            return nil
-        }
-    }
+    package func lastDeviceChanges() throws(HostError) -> [UInt8]? { try saved(changesPath) }
 
     /// Replaces them; a crash of the machine undoes the changes themselves.
     package func save(deviceChanges: [UInt8]) throws(HostError) {
         try replace(changesPath, deviceChanges, isDurable: false)
+    }
+
+    private func saved(_ file: String) throws(HostError) -> [UInt8]? {
+        do throws(HostError) {
+            return try readBytes(file)
+        } catch  where error.code == ENOENT {
+            return nil
+        }
     }
 
     private func replace(_ file: String, _ bytes: [UInt8], isDurable: Bool) throws(HostError) {
