@@ -14,8 +14,9 @@ struct CompileBPF: BuildToolPlugin {
         let clang = try context.tool(named: "clang").url
         let files = try FileManager.default.contentsOfDirectory(at: sources, includingPropertiesForKeys: nil)
         // Every file is an input of every object: some programs include others (capture_xdp is capture with another hook).
-        let inputs = files.filter { $0.pathExtension == "h" || $0.pathExtension == "c" }
-            + [kernelHeaders.appending(path: "record.h"), script]
+        let inputs =
+            files.filter { $0.pathExtension == "h" || $0.pathExtension == "c" }
+            + ["carry.h", "record.h"].map { kernelHeaders.appending(path: $0) } + [script]
         return files.filter { $0.lastPathComponent.hasSuffix(".bpf.c") }.map { source in
             let name = source.lastPathComponent.replacing(".bpf.c", with: "")
             let output = context.pluginWorkDirectoryURL.appending(path: "\(name).object.swift")

@@ -27,6 +27,8 @@ public final class DataplaneProcess: Sendable {
             try program.write(toFile: path, atomically: true, encoding: .utf8)
             arguments += ["--program", path]
         }
+        // `Tests/run engine`: whatever the kernel can carry, it carries.
+        if getenv("HELIOSTAT_LAB_ENGINE") != nil { arguments += ["--sender-bound", "1000000"] }
         process = try namespace.start(arguments)
         let came = poll(seconds: 10, every: 0.02) {
             process.exitStatus != nil || (try? request(#"{"method":"status"}"#, seconds: 1)) != nil

@@ -19,6 +19,12 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Only say whether the program file is valid.")
     var check = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Most ns that copies may cost the sender where a tap leaves its engine open: from \(Dataplane.senderCost) on the kernel carries it.",
+            valueName: "ns"))
+    var senderBound = Dataplane.usualSenderBound
+
     @Flag(help: "Keep a dataplane running: another one, which stands by, takes over when it dies.")
     var supervise = false
 
@@ -27,6 +33,7 @@ struct RunCommand: ParsableCommand {
 
     func validate() throws {
         if check && program == nil { throw ValidationError("--check needs --program FILE") }
+        if senderBound < 0 { throw ValidationError("--sender-bound \(senderBound) is below 0") }
         if check && supervise { throw ValidationError("--check and --supervise exclude each other") }
     }
 
@@ -40,11 +47,15 @@ struct RunCommand: ParsableCommand {
                 )
             } else if supervise {
                 var arguments = ["run", "--state-dir", stateDir, "--supervisor", "\(getpid())"]
+                arguments += ["--sender-bound", "\(senderBound)"]
                 if let program { arguments += ["--program", program] }
                 let supervisor = try Supervisor(stateDirectory: stateDir, arguments: arguments, logger: logger)
                 Glibc.exit(try supervisor.run())
             } else {
-                try DataplaneProcess(stateDirectory: stateDir, programFile: program, supervisor: supervisor).run(logger)
+                var process = DataplaneProcess(
+                    stateDirectory: stateDir, programFile: program, supervisor: supervisor)
+                process.senderBound = senderBound
+                try process.run(logger)
             }
         }
     }

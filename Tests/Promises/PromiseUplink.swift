@@ -84,7 +84,8 @@ extension Promises {
                 program.uplinks = [.init(interface: TappedPair.uplink, kind: .udp)]
                 program.generation = 2
                 try mirror.apply(program)
-                let reason = "uplink \(TappedPair.uplink): kind udp is not served by this version; use auto or af_xdp"
+                let reason =
+                    "uplink \(TappedPair.uplink): kind udp is not served by this version; use auto, af_xdp or device"
                 let refused = try poll(seconds: 5, every: 0.02) {
                     let destination = try mirror.status().destinations.first
                     return destination?.state == .error && destination?.reason == reason

@@ -19,6 +19,7 @@
 #define NEXT -1
 #endif
 #include "own.h"
+#include "routes.h"
 
 /* Set for each attachment before it is loaded: an ifindex would be ambiguous across namespaces. */
 const volatile __u32 port_slot = 0;
@@ -81,6 +82,15 @@ struct {
     __type(value, struct hs_view);
 } view_of_cpu SEC(".maps");
 
+/* What the kernel carries by itself, by generation and capture point. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, HS_SLOTS * 4);
+    __type(key, __u64);
+    __type(value, struct hs_carried);
+} carried SEC(".maps");
+
 static __always_inline __u32 frame_length(FRAME *frame) { return frame->len; }
 static __always_inline __u32 segment_size(FRAME *frame) { return frame->gso_size; }
 static __always_inline int is_marked(FRAME *frame) { return frame->mark == HS_MARK; }
@@ -107,8 +117,7 @@ static __always_inline void read_tag(FRAME *frame, struct hs_record *record)
 #if defined HS_XDP
 
 /* A driver hands over what came in: no super-frame, no mark. A veth hands over checksums that its sender has left to a
-   NIC, and nothing tells them. */
-/* The verifier must see that 32 bits are all of it. */
+   NIC, and nothing tells them. The verifier must see that 32 bits are all of a length. */
 static __always_inline __u32 frame_length(FRAME *frame) { return bpf_xdp_get_buff_len(frame) & 0x7fffffff; }
 static __always_inline __u32 segment_size(FRAME *frame) { return 0; }
 static __always_inline int is_marked(FRAME *frame) { return 0; }
@@ -175,6 +184,7 @@ struct sk_buff___hs {
     unsigned int end;
     __u16 csum_start, csum_offset;
     __u8 ip_summed : 2;
+    __u8 encapsulation : 1;
 } __attribute__((preserve_access_index));
 
 enum { IP_SUMMED_PARTIAL = 3 }; /* CHECKSUM_PARTIAL, linux/skbuff.h */
@@ -215,6 +225,14 @@ static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_recor
     }
 }
 
+#endif
+
+#if defined HS_XDP || defined HS_NO_KERNEL_FIELDS
+
+static __always_inline __u64 carry(FRAME *frame, struct hs_capture *capture, __u64 taps, __u8 marks) { return taps; }
+
+#else
+#include "carry_out.h"
 #endif
 
 /* Copies `length` bytes, 1 to `most`. Verifiers before Linux 6.8 learn nothing from a comparison with 0, and lose what was
@@ -288,6 +306,9 @@ static __always_inline int take(FRAME *frame, struct hs_capture *capture, __u64 
     void *ring;
 
     capture->matched += frames;
+    taps = carry(frame, capture, taps, marks);
+    if (!taps)
+        return NEXT;
     ring = bpf_map_lookup_elem(&rings, &cpu);
     if (!ring)
         goto lost;

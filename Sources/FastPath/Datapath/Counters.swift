@@ -38,10 +38,10 @@ public struct CounterBlock: @unchecked Sendable {
     func offer(_ frames: UInt64) { words[Word.offered] &+= frames }
 
     @inline(__always)
-    func hand(bytes: Int, truncated: Bool) {
-        words[Word.frames] &+= 1
+    func hand(_ frames: UInt64, bytes: Int, truncated: Bool) {
+        words[Word.frames] &+= frames
         words[Word.bytes] &+= UInt64(truncatingIfNeeded: bytes)
-        words[Word.truncated] &+= truncated ? 1 : 0
+        words[Word.truncated] &+= truncated ? frames : 0
     }
 
     @inline(__always)

@@ -29,7 +29,7 @@ struct WireFrame {
 struct Outcome {
     /// Raw value of a `DropReason`, or `Destination.noFate` when the copy was handed to the uplink.
     var fate: UInt8
-    /// Bytes of the inner frame that left.
+    /// Bytes of the inner frames that left.
     var bytes = 0
     var truncated = false
 

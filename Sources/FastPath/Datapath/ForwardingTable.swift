@@ -18,6 +18,8 @@ public struct Destination {
     /// `templateLength` bytes, aligned to 64.
     var template: UnsafeMutableRawPointer
     var outer: OuterFill
+    /// Where super-frames go whole; nil where they are segmented here.
+    var whole: WholeWay?
 
     @inline(__always) static var noFate: UInt8 { 0xFF }
     @inline(__always) static var templateLength: Int { 128 }
@@ -36,10 +38,11 @@ public struct DestinationPlan {
     public var counters: CounterBlock
     /// Needed by a sequenced tunnel.
     public var sequence: SequenceWord?
+    public var whole: WholeWay?
 
     public init(
         encapsulation: OuterHeader?, frameLimit: Int, uplink: UnsafeMutablePointer<Uplink>?, fate: DropReason?,
-        counters: CounterBlock, sequence: SequenceWord? = nil
+        counters: CounterBlock, sequence: SequenceWord? = nil, whole: WholeWay? = nil
     ) {
         self.encapsulation = encapsulation
         self.frameLimit = frameLimit
@@ -47,6 +50,7 @@ public struct DestinationPlan {
         self.fate = fate
         self.counters = counters
         self.sequence = sequence
+        self.whole = whole
     }
 }
 
@@ -157,7 +161,8 @@ extension Destination {
             uplink: plan.uplink ?? UnsafeMutablePointer(bitPattern: MemoryLayout<Uplink>.alignment)!,
             counters: plan.counters,
             template: template,
-            outer: plan.encapsulation.map { OuterFill($0, template: template, sequence: plan.sequence) } ?? OuterFill())
+            outer: plan.encapsulation.map { OuterFill($0, template: template, sequence: plan.sequence) } ?? OuterFill(),
+            whole: plan.whole)
     }
 }
 

@@ -29,14 +29,16 @@ struct Match {
         }
     }
 
-    /// Counts one offered frame toward destination `bit`, and what became of it.
+    /// Counts offered frames toward destination `bit`, and what became of them.
     @inline(__always)
-    func count(_ outcome: Outcome, bit: Int, _ destination: UnsafeMutablePointer<Destination>) {
-        destination.pointee.counters.note(outcome, 1)
+    func count(
+        _ outcome: Outcome, frames: UInt64 = 1, bit: Int, _ destination: UnsafeMutablePointer<Destination>
+    ) {
+        destination.pointee.counters.note(outcome, frames)
         var left = taps
         while left != 0 {
             let tap = slot.taps + left.trailingZeroBitCount
-            if tap.pointee.destinations >> UInt64(bit) & 1 != 0 { tap.pointee.counters.note(outcome, 1) }
+            if tap.pointee.destinations >> UInt64(bit) & 1 != 0 { tap.pointee.counters.note(outcome, frames) }
             left &= left &- 1
         }
     }
@@ -85,7 +87,7 @@ extension CounterBlock {
     func note(_ outcome: Outcome, _ frames: UInt64) {
         offer(frames)
         if outcome.fate == Destination.noFate {
-            hand(bytes: outcome.bytes, truncated: outcome.truncated)
+            hand(frames, bytes: outcome.bytes, truncated: outcome.truncated)
         } else {
             drop(frames, index: Int(outcome.fate))
         }

@@ -60,9 +60,7 @@ struct OuterFill {
         pseudoSum =
             UInt32(isIPv6 ? Checksum.sum(template + network + 8, 32) : Checksum.sum(template + network + 12, 8))
             + UInt32(IPProtocol.udp)
-        let ports = tunnel.sourcePorts.count
-        firstPort = tunnel.sourcePorts.lowerBound
-        portMask = UInt16((1 << (Int.bitWidth - 1 - ports.leadingZeroBitCount)) - 1)
+        (firstPort, portMask) = Self.ports(tunnel)
         if tunnel.isSequenced {
             precondition(word != nil)
             sequence = word?.word
@@ -73,6 +71,12 @@ struct OuterFill {
         sourcePortAt = options(.sourcePort)
         directionAt = options(.direction)
         timestampAt = options(.timestamp)
+    }
+
+    /// The first source port, and the bits of the hash that are added to it.
+    static func ports(_ tunnel: MirrorProgram.Tunnel) -> (first: UInt16, mask: UInt16) {
+        let bits = Int.bitWidth - 1 - tunnel.sourcePorts.count.leadingZeroBitCount
+        return (tunnel.sourcePorts.lowerBound, UInt16((1 << bits) - 1))
     }
 
     /// Fills in everything but a UDP checksum. The packet must be sent: it may have taken a sequence number.

@@ -6,7 +6,7 @@ import CShims
 import MirrorProgram
 
 /// SKB_GSO_* of linux/skbuff.h, as far as they change what is done here.
-private enum Offload {
+enum Offload {
     /// SKB_GSO_TCP_FIXEDID: bit 3, and since 6.18 bit 30.
     @inline(__always) static var fixedIdentification: UInt32 { 1 << 3 | 1 << 30 }
     /// GRE, GRE with checksum, IP in IP (4, 6), UDP tunnel (with checksum), remote checksum, SCTP, ESP, UDP fragments,
@@ -16,6 +16,10 @@ private enum Offload {
     }
     /// CWR belongs to every segment, not only to the first.
     @inline(__always) static var accurateECN: UInt32 { 1 << 19 }
+    /// CWR is set: it belongs to the first segment.
+    @inline(__always) static var congestion: UInt32 { 1 << 2 }
+    /// Those that a virtio-net header can say: TCP over IPv4 and IPv6, UDP, CWR; and "to be checked".
+    @inline(__always) static var plain: UInt32 { 1 << 0 | 1 << 1 | congestion | 1 << 4 | 1 << 17 }
 }
 
 /// TCP flags (RFC 9293 section 3.1) in the octet at 13.
@@ -62,6 +66,9 @@ extension Worker {
             match.drop(frames, .unsegmentable, table.pointee.destinations)
             return
         }
+        var match = match
+        sendWhole(record, bytes, layers, headers: headers, &match)
+        if match.destinations == 0 && match.slot.isPlain { return }
         let shift = copyHeaders(record, bytes, layers, headers)
         let plan = SegmentPlan(
             layers: layers, shift: shift, headers: headers &+ shift.transport, isTCP: isTCP,

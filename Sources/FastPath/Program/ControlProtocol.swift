@@ -147,11 +147,14 @@ public struct TapStatus: Codable, Hashable, Sendable {
 
     public var id: String
     public var state: State
+    /// Who makes the copies, never `auto`; nil while the port is not captured.
+    public var engine: MirrorProgram.Engine?
     public var reason: String?
 
-    public init(id: String, state: State, reason: String? = nil) {
+    public init(id: String, state: State, engine: MirrorProgram.Engine? = nil, reason: String? = nil) {
         self.id = id
         self.state = state
+        self.engine = engine
         self.reason = reason
     }
 }

@@ -33,6 +33,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case txRingFull
     /// The cap on copies of the uplink was reached.
     case uplinkLimited
+    /// The kernel did not take a copy that it was to encapsulate: it had no memory, or no helper of it takes the frame.
+    case kernelRefused
 
     /// Index of the reason's counter, 0 ..< `DropReason.count`.
     @inlinable @inline(__always)
@@ -40,7 +42,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
 
     /// Number of reasons.
     @inlinable @inline(__always)
-    public static var count: Int { 13 }
+    public static var count: Int { 14 }
 
     /// The reason's name in statistics and in the API: lower case, words joined by `_`.
     public var name: String {
@@ -58,6 +60,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
         case .umemExhausted: "umem_exhausted"
         case .txRingFull: "tx_ring_full"
         case .uplinkLimited: "uplink_limited"
+        case .kernelRefused: "kernel_refused"
         }
     }
 }

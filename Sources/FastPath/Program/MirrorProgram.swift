@@ -60,10 +60,12 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
         public var snaplen: Int?
         public var sampling: Sampling?
         public var rateLimit: RateLimit?
+        public var engine: Engine
 
         public init(
             id: String, port: String, direction: Direction, destinations: [String], vlanFilter: VLANFilter? = nil,
-            filter: PacketFilter? = nil, snaplen: Int? = nil, sampling: Sampling? = nil, rateLimit: RateLimit? = nil
+            filter: PacketFilter? = nil, snaplen: Int? = nil, sampling: Sampling? = nil, rateLimit: RateLimit? = nil,
+            engine: Engine = .auto
         ) {
             self.id = id
             self.port = port
@@ -74,6 +76,7 @@ public struct MirrorProgram: Codable, Hashable, Sendable {
             self.snaplen = snaplen
             self.sampling = sampling
             self.rateLimit = rateLimit
+            self.engine = engine
         }
     }
 

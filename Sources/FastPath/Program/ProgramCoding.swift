@@ -19,7 +19,7 @@ extension MirrorProgram {
 
 extension MirrorProgram.Tap {
     private enum Keys: String, CodingKey, CaseIterable {
-        case id, port, direction, destinations, filter, snaplen, sampling
+        case id, port, direction, destinations, filter, snaplen, sampling, engine
         case vlanFilter = "vlan_filter"
         case rateLimit = "rate_limit"
     }
@@ -35,7 +35,8 @@ extension MirrorProgram.Tap {
             filter: try object.decodeIfPresent(MirrorProgram.PacketFilter.self, forKey: .filter),
             snaplen: try object.decodeIfPresent(Int.self, forKey: .snaplen),
             sampling: try object.decodeIfPresent(MirrorProgram.Sampling.self, forKey: .sampling),
-            rateLimit: try object.decodeIfPresent(MirrorProgram.RateLimit.self, forKey: .rateLimit))
+            rateLimit: try object.decodeIfPresent(MirrorProgram.RateLimit.self, forKey: .rateLimit),
+            engine: try object.decodeIfPresent(MirrorProgram.Engine.self, forKey: .engine) ?? .auto)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -49,6 +50,7 @@ extension MirrorProgram.Tap {
         try object.encodeIfPresent(snaplen, forKey: .snaplen)
         try object.encodeIfPresent(sampling, forKey: .sampling)
         try object.encodeIfPresent(rateLimit, forKey: .rateLimit)
+        if engine != .auto { try object.encode(engine, forKey: .engine) }
     }
 }
 

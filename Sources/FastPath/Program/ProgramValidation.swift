@@ -101,6 +101,7 @@ extension MirrorProgram {
             }
             try unique(tap.destinations, "destination of tap '\(tap.id)':")
             try tap.validateActions()
+            if tap.engine == .kernel { try tap.validateForKernel(port, tap.destinations.map { destinationsByID[$0] }) }
             for id in tap.destinations {
                 // A spread counts beside its members.
                 destinationsOfPort[tap.port, default: []].insert(id)
@@ -180,6 +181,52 @@ extension MirrorProgram.Tap {
         }
         try rateLimit?.validate("tap '\(id)': rate_limit")
         try filter?.validate("tap '\(id)'")
+    }
+}
+
+extension MirrorProgram.Tap {
+    /// Why the kernel cannot carry the tap out, whatever the host; nil if it can.
+    ///
+    /// - Parameter destinations: the tap's own, none of them missing.
+    public func obstacleToKernel(
+        _ port: MirrorProgram.Port, _ destinations: [MirrorProgram.Destination]
+    ) -> String? {
+        if snaplen != nil { return "it does not cut frames (snaplen)" }
+        if sampling != nil { return "it does not sample" }
+        if rateLimit != nil { return "it has no rate limit" }
+        if port.capture != .tap { return "port '\(port.id)' is captured as \(port.capture.rawValue), not as tap" }
+        if port.netns != nil { return "port '\(port.id)' is in another network namespace" }
+        return destinations.lazy.compactMap { destination in
+            destination.obstacleToKernel.map { "destination '\(destination.id)' \($0)" }
+        }.first
+    }
+
+    fileprivate func validateForKernel(
+        _ port: MirrorProgram.Port, _ destinations: [MirrorProgram.Destination?]
+    ) throws(ProgramError) {
+        // One that is missing is told of by the caller.
+        guard let reason = obstacleToKernel(port, destinations.compactMap { $0 }) else { return }
+        throw ProgramError("tap '\(id)': engine kernel cannot carry it out: \(reason); use auto or user")
+    }
+}
+
+extension MirrorProgram.Destination {
+    fileprivate var obstacleToKernel: String? {
+        switch target {
+        case .interface: "is an interface of this host"
+        case .spread: "is a spread"
+        case .tunnel(let tunnel): tunnel.obstacleToKernel
+        }
+    }
+}
+
+extension MirrorProgram.Tunnel {
+    /// Why the kernel cannot put its header in front of a frame; nil if it can.
+    public var obstacleToKernel: String? {
+        if isSequenced { return "numbers its packets" }
+        if vlan != nil { return "has an outer VLAN tag" }
+        let hasChecksum = encapsulation.usualUDPPort != nil && (udpChecksum ?? remote.isIPv6)
+        return hasChecksum ? "has an outer UDP checksum (set udp_checksum to false)" : nil
     }
 }
 

@@ -2,6 +2,16 @@
 // snap length, rate limit. Part of MirrorProgram.swift.
 
 extension MirrorProgram {
+    /// Who makes a tap's copies and sends them.
+    public enum Engine: String, Codable, Hashable, Sendable, CaseIterable {
+        /// The kernel where that costs the sender no more than the dataplane is told to allow, else the worker.
+        case auto
+        /// The capture program itself, before the original goes on: cheapest in all, at the sender's expense.
+        case kernel
+        /// The worker, from the capture rings.
+        case user
+    }
+
     /// VLAN ids in Tap-as-a-Service syntax: `189,279,999-1008`. A frame matches by its outermost 802.1Q or 802.1ad tag.
     public struct VLANFilter: Hashable, Sendable, LosslessStringConvertible {
         /// As it was written.

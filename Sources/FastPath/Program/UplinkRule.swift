@@ -8,7 +8,7 @@ extension MirrorProgram {
         case auto
         /// The TX ring of an AF_XDP socket.
         case afXDP = "af_xdp"
-        /// A tunnel device of the dataplane's own, fed through an AF_PACKET socket: super-frames leave whole.
+        /// Super-frames leave whole, through a device of the dataplane's own fed by an AF_PACKET socket; the rest as `afXDP`.
         case device
         /// A UDP socket with UDP_SEGMENT; VXLAN and Geneve alone.
         case udp

@@ -1,5 +1,6 @@
 /* What Swift cannot say of the kernel's interface: included by the one module map of this folder. */
 #pragma once
+#include "carry.h"
 #include "host.h"
 #include "lab.h"
 #include "record.h"

@@ -39,6 +39,8 @@ enum {
     HS_IFF_LOWER_UP = 1 << 16,
     /* linux/if_arp.h */
     HS_ARPHRD_ETHER = 1,
+    /* linux/veth.h */
+    HS_VETH_INFO_PEER = 1,
     /* bits/socket.h, asm-generic/socket.h */
     HS_AF_XDP = 44,
     HS_SOL_XDP = 283,

@@ -54,6 +54,7 @@ struct hs_record {
 /* One capture point and direction under one generation; index in its map: slot * 2 + direction. Per CPU. */
 struct hs_capture {
     __u64 taps;       /* 0: nothing to do */
+    __u64 carried;    /* of those, the taps that the kernel carries by itself where a frame allows it */
     __u64 matched;    /* wire frames that matched on this CPU */
     __u64 lost;       /* of those, dropped because the ring was full */
     __u32 generation;

@@ -3,6 +3,7 @@
 #pragma once
 #include <errno.h>
 #include <linux/if_xdp.h>
+#include <linux/virtio_net.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -12,10 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "record.h"
+
 #define HS_HOT static inline __attribute__((swift_attr("@_noLocks")))
 
 /* linux/if_xdp.h since 6.6; Debian 12's headers are older. */
 #define HS_XDP_PKT_CONTD 1u
+
+/* linux/virtio_net.h since 6.2. */
+#define HS_VIRTIO_NET_HDR_GSO_UDP_L4 5
 
 /* Touched, zeroed memory in whole pages, or NULL. */
 static inline void *hs_map_area(size_t bytes)
@@ -32,6 +38,35 @@ static inline int hs_thread_id(void) { return (int)syscall(SYS_gettid); }
 HS_HOT int hs_kick(int socket)
 {
     return sendto(socket, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 ? errno : 0;
+}
+
+/* Sends a captured super-frame whole into the device that the packet socket is bound to: 0, or an errno. `headers` are
+   the bytes that every segment repeats, `version` the IP version of a TCP frame, 0 for UDP. */
+HS_HOT int hs_send_whole(int socket, struct hs_record record, const void *frame, uint16_t headers, uint8_t version,
+                         uint32_t mark)
+{
+    struct virtio_net_hdr offload = {
+        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+        .gso_type = version == 0   ? HS_VIRTIO_NET_HDR_GSO_UDP_L4
+                    : version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4
+                                   : VIRTIO_NET_HDR_GSO_TCPV6,
+        .hdr_len = headers,
+        .gso_size = record.gso_size,
+        .csum_start = record.csum_start,
+        .csum_offset = record.csum_offset,
+    };
+    struct iovec parts[2] = {{&offload, sizeof offload}, {(void *)frame, record.captured}};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof mark)];
+    } control = {.header = {CMSG_LEN(sizeof mark), SOL_SOCKET, SO_MARK}};
+    struct msghdr message = {
+        .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control.bytes};
+
+    if (record.gso_type & 1u << 2) /* SKB_GSO_TCP_ECN (linux/skbuff.h) */
+        offload.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
+    __builtin_memcpy(CMSG_DATA(&control.header), &mark, sizeof mark);
+    return sendmsg(socket, &message, MSG_DONTWAIT) < 0 ? errno : 0;
 }
 
 /* Makes the kernel look at an empty fill ring again. */

@@ -43,14 +43,18 @@ package final class CaptureEntries {
     package let taps: [CapturePoint: UInt64]
     private let map: Descriptor
     private let program: CaptureProgram
+    private let carried: CarriedPoints
     private var places: [Int] = []
     /// Points whose filters the kernel does not take, and why: their frames are all copied, and the worker judges.
     package private(set) var unfiltered: [(point: CapturePoint, error: HostError)] = []
 
-    /// - Parameter foreign: points in other network namespaces.
+    /// - Parameters:
+    ///   - foreign: points in other network namespaces.
+    ///   - plans: what the kernel carries, toward destinations at these places.
     package init(
         _ program: CaptureProgram, generation: UInt32, taps: [CapturePoint: UInt64],
-        wishes: [CapturePoint: CaptureWish] = [:], foreign: Set<CapturePoint> = []
+        wishes: [CapturePoint: CaptureWish] = [:], foreign: Set<CapturePoint> = [],
+        carrying plans: [CapturePoint: CarryPlan] = [:], indices: [String: Int] = [:]
     ) throws(HostError) {
         self.program = program
         self.generation = generation
@@ -61,6 +65,7 @@ package final class CaptureEntries {
                 UInt32(HS_SLOTS * 2), nil)
         }
         self.map = map
+        carried = try CarriedPoints(program, generation: generation, plans, indices: indices)
         let filters = try placeFilters(wishes)
         for (point, bits) in taps {
             let filter = filters[point]
@@ -68,7 +73,8 @@ package final class CaptureEntries {
             var flags = isOpen ? UInt32(HS_UNFILTERED.rawValue) : 0
             if foreign.contains(point) { flags |= UInt32(HS_FOREIGN.rawValue) }
             let entry = hs_capture(
-                taps: bits, matched: 0, lost: 0, generation: generation, filter: UInt32(filter.map { $0 + 1 } ?? 0),
+                taps: bits, carried: plans[point]?.bits ?? 0, matched: 0, lost: 0, generation: generation,
+                filter: UInt32(filter.map { $0 + 1 } ?? 0),
                 longest: wishes[point]?.longest ?? 0, flags: flags)
             let values = [hs_capture](repeating: entry, count: program.possibleCPUs)
             var key = point.index
@@ -118,6 +124,11 @@ package final class CaptureEntries {
         try check("cannot put the new capture points in place") {
             bpf_map_update_elem(program.programMap, &key, &value, 0)
         }
+    }
+
+    /// Adds what the kernel has carried by itself.
+    func countCarried(taps: inout [String: KernelTally], destinations: inout [String: KernelTally]) {
+        carried.count(taps: &taps, destinations: &destinations)
     }
 
     /// Wire frames that matched at a point, and those of them that found no room in the ring, over all CPUs.

@@ -14,7 +14,7 @@ package final class CaptureProgram {
     /// Whether the kernel's own fields (checksum state, GSO type) are read, or judged by the frame's bytes.
     package let readsKernelFields: Bool
     /// Descriptors of the shared maps.
-    package let programMap, ringsMap, needWakeupMap, ownTunnelsMap: Int32
+    package let programMap, ringsMap, needWakeupMap, ownTunnelsMap, routesMap, carriedMap: Int32
     /// CPUs that the per-CPU maps have room for.
     package let possibleCPUs: Int
 
@@ -54,6 +54,8 @@ package final class CaptureProgram {
         needWakeupMap = try object.map("need_wakeup")
         filtersMap = try object.map("filters")
         ownTunnelsMap = try object.map("own_tunnels")
+        routesMap = try object.map("routes")
+        carriedMap = try object.map("carried")
         self.object = object
     }
 

@@ -19,11 +19,15 @@ package struct CapturePlan {
     package private(set) var wishes: [CapturePoint: CaptureWish] = [:]
     /// Of ports in other network namespaces.
     package private(set) var foreign: Set<CapturePoint> = []
+    /// What the kernel carries by itself, and by tap why it does not where it should.
+    package private(set) var carried: [CapturePoint: CarryPlan] = [:]
+    package private(set) var obstacles: [String: String] = [:]
     /// Ids of the taps that select a point's frames, and of all their destinations.
     package private(set) var losers: [CapturePoint: (taps: [String], destinations: Set<String>)] = [:]
 
     /// - Precondition: the program is valid, and every port has a slot.
-    package init(_ program: MirrorProgram, slots: [String: Int]) {
+    package init(_ program: MirrorProgram, slots: [String: Int], prefersKernel: Bool = false) {
+        let destinations = Dictionary(uniqueKeysWithValues: program.destinations.map { ($0.id, $0) })
         let tapsOfPort = Dictionary(grouping: program.taps, by: \.port)
         for port in program.ports {
             guard let slot = slots[port.id], let taps = tapsOfPort[port.id] else { continue }
@@ -36,6 +40,9 @@ package struct CapturePlan {
                     self.taps[point] = Self.bits(chosen)
                     if port.netns != nil { foreign.insert(point) }
                     wishes[point] = Self.wish(chosen)
+                    let plan = CarryPlan(port, chosen, destinations, prefersKernel: prefersKernel)
+                    carried[point] = plan
+                    obstacles.merge(plan.obstacles) { one, _ in one }
                 }
                 losers[point] = (
                     chosen.map(\.element.id), chosen.reduce(into: []) { $0.formUnion($1.element.destinations) }

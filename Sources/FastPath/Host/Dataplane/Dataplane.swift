@@ -62,6 +62,14 @@ package final class Dataplane {
     /// Stands where a table has no destination.
     let spare = CounterBlock.allocate()
 
+    /// There while something goes through it; and the one before, until the worker has a table without it.
+    var encapsulation: EncapsulationDevice?
+    var leavingDevice: EncapsulationDevice?
+    var encapsulationError: String?
+    let kernelRoutes: KernelRoutes
+    /// What the engine `auto` means.
+    private let prefersKernel: Bool
+
     // What was found at the last look.
     var ports: [PortPlan] = []
     var routes: [MirrorProgram.Destination: DestinationRoute] = [:]
@@ -87,10 +95,11 @@ package final class Dataplane {
     /// - Parameters:
     ///   - directory: where sequence numbers outlive this process; nil for nowhere.
     ///   - capture: loaded before, or nil.
+    ///   - senderBound: most ns that a copy may cost the sender of the original where the program leaves the engine open.
     ///   - first: the program to run.
     package init(
         _ loop: EventLoop, logger: Logger, directory: StateDirectory? = nil, capture: CaptureProgram? = nil,
-        hookKind: CaptureHookKind? = nil, first: MirrorProgram? = nil
+        hookKind: CaptureHookKind? = nil, senderBound: Int = Dataplane.usualSenderBound, first: MirrorProgram? = nil
     ) throws(HostError) {
         self.loop = loop
         self.logger = logger
@@ -102,9 +111,12 @@ package final class Dataplane {
         let rings = try Background { () throws(HostError) in try CaptureRingSet() }
         let worker = try Background { () throws(HostError) in try WorkerHost() }
         self.capture = if let capture { capture } else { try .best() }
+        kernelRoutes = KernelRoutes(self.capture.routesMap)
+        prefersKernel = senderBound >= Self.senderCost && self.capture.readsKernelFields
         var changed: () -> Void = {}
         kernel = try KernelView(loop) { changed() }
         for name in Sweep.run(kernel.links) { logger.notice("removed filters of an earlier run from \(name)") }
+        for name in EncapsulationDevice.sweep(kernel.links) { logger.notice("removed \(name) of an earlier run") }
         maps = try CaptureMaps(self.capture, try rings.wait())
         let wake = loop.timer { [unowned self] in reconcile() }
         let tick = loop.timer { [unowned self] in inspect() }
@@ -136,7 +148,8 @@ package final class Dataplane {
         assignIndices(program)
         lastNumber = 1
         let generation = try Generation(
-            lastNumber, program, slots: slots, ledger: ledger, indices: indices, capture: capture)
+            lastNumber, program, slots: slots, ledger: ledger, indices: indices, capture: capture,
+            prefersKernel: prefersKernel)
         warn(of: generation)
         current = generation
         look(generation)
@@ -174,7 +187,8 @@ package final class Dataplane {
         assignIndices(program)
         foldDrops()
         let next = try Generation(
-            lastNumber + 1, program, slots: slots, ledger: ledger, indices: indices, capture: capture)
+            lastNumber + 1, program, slots: slots, ledger: ledger, indices: indices, capture: capture,
+            prefersKernel: prefersKernel)
         lastNumber += 1
         warn(of: next)
         previous = current
@@ -182,6 +196,11 @@ package final class Dataplane {
         keep(watches(over: program))
         reconcile()
     }
+
+    /// What a copy made by the kernel adds to the sender's time in ns, as it was measured (docs/performance.md), and what is
+    /// allowed where nobody says otherwise: no more than the capture for the worker costs.
+    package static let senderCost = 1500
+    package static let usualSenderBound = 350
 
     private func warn(of generation: Generation) {
         for (point, error) in generation.entries.unfiltered {
@@ -194,6 +213,7 @@ package final class Dataplane {
     package func stop() {
         hooks = [:]
         deliverProgram = nil
+        defer { encapsulation = nil }
         for span in spans.values { span.detach() }
         for pair in pairs.values { pair.leave() }
         deviceChanges.keepTags(in: [:])
@@ -230,6 +250,8 @@ package final class Dataplane {
         }
         inspectSpans()
         worker.followClock()
+        inspectDevice()
+        encapsulation?.setRealTime(offset: worker.realTimeOffset)
         sequences.keepAhead()
         inspectDeliveries()
         inspectPairs()

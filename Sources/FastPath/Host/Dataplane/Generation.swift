@@ -17,6 +17,9 @@ final class Generation {
     let entries: CaptureEntries
     /// Taps and destinations that a frame lost at a capture point was meant for.
     let losers: [CapturePoint: (taps: [String], destinations: Set<String>)]
+    /// What the kernel carries by itself, and by tap why it does not where it should.
+    let carried: [CapturePoint: CarryPlan]
+    let obstacles: [String: String]
     /// Where the rings stood when the entries were put in place: past these no record of the generation before is left.
     var switchPositions: [UInt]?
     private let ports: [CapturePlan.Port]
@@ -25,19 +28,34 @@ final class Generation {
 
     init(
         _ number: UInt32, _ program: MirrorProgram, slots: [String: Int], ledger: Ledger,
-        indices: [MirrorProgram.Destination: Int], capture: CaptureProgram
+        indices: [MirrorProgram.Destination: Int], capture: CaptureProgram, prefersKernel: Bool = false
     ) throws(HostError) {
         self.number = number
         self.program = program
         self.slots = slots
-        let plan = CapturePlan(program, slots: slots)
+        let plan = CapturePlan(program, slots: slots, prefersKernel: prefersKernel)
+        carried = plan.carried.filter { !$0.value.taps.isEmpty }
+        obstacles = plan.obstacles
         losers = plan.losers
         ports = plan.ports
         targets = Targets(program, indices, ledger)
         self.ledger = ledger
         selection = targets.selection(number, ports, ledger, [])
         entries = try CaptureEntries(
-            capture, generation: number, taps: plan.taps, wishes: plan.wishes, foreign: plan.foreign)
+            capture, generation: number, taps: plan.taps, wishes: plan.wishes, foreign: plan.foreign,
+            carrying: plan.carried, indices: targets.places)
+    }
+
+    /// What only the kernel has counted so far.
+    func kernelTallies() -> (taps: [String: KernelTally], destinations: [String: KernelTally]) {
+        var sums: (taps: [String: KernelTally], destinations: [String: KernelTally]) = ([:], [:])
+        for (point, losers) in losers {
+            let lost = KernelTally(lost: entries.counts(point).lost)
+            for id in losers.taps { sums.taps[id, default: KernelTally()] += lost }
+            for id in losers.destinations { sums.destinations[id, default: KernelTally()] += lost }
+        }
+        entries.countCarried(taps: &sums.taps, destinations: &sums.destinations)
+        return sums
     }
 
     /// Lets these look on, and no others, from the next table on. What the capture program does is the same.
@@ -45,7 +63,7 @@ final class Generation {
 
     /// The destinations of a program by id: places in the table, and the members of spreads.
     private struct Targets {
-        private var places: [String: Int] = [:]
+        private(set) var places: [String: Int] = [:]
         private var spreads: [String: Selection.SpreadPlan] = [:]
 
         init(_ program: MirrorProgram, _ indices: [MirrorProgram.Destination: Int], _ ledger: Ledger) {

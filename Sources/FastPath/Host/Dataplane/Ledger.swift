@@ -9,6 +9,8 @@ final class Ledger {
     fileprivate struct Account {
         let block = CounterBlock.allocate()
         var lost: [DropReason: UInt64] = [:]
+        /// Of programs that are gone.
+        var kernel = KernelTally()
     }
 
     private var taps: [String: Account] = [:]
@@ -47,6 +49,12 @@ final class Ledger {
         for id in destinations { self.destinations[id]?.lost[reason, default: 0] += count }
     }
 
+    /// Keeps what the kernel has counted under a program that ends.
+    func fold(_ tallies: (taps: [String: KernelTally], destinations: [String: KernelTally])) {
+        for (id, tally) in tallies.taps { taps[id]?.kernel += tally }
+        for (id, tally) in tallies.destinations { destinations[id]?.kernel += tally }
+    }
+
     /// Forgets everything that these programs do not name. Call it when no table refers to it any more.
     func retain(_ programs: [MirrorProgram]) {
         taps.retain(Set(programs.flatMap { $0.taps.map(\.id) }))
@@ -60,17 +68,17 @@ final class Ledger {
 
     /// Adds up what is counted.
     ///
-    /// - Parameter pending: losses that are not folded yet, by tap and by destination.
+    /// - Parameter pending: what the kernel counts under the programs that are there, of each of them.
     func statistics(
-        of program: MirrorProgram, pending: (taps: [String: UInt64], destinations: [String: UInt64])
+        of program: MirrorProgram, pending: [(taps: [String: KernelTally], destinations: [String: KernelTally])]
     ) -> (taps: [TapStatistics], destinations: [DestinationStatistics]) {
         let tapStatistics = program.taps.map { tap in
-            let sums = sums(taps[tap.id], pending.taps[tap.id] ?? 0)
+            let sums = sums(taps[tap.id], pending.compactMap { $0.taps[tap.id] })
             return TapStatistics(
                 id: tap.id, frames: sums.frames, bytes: sums.bytes, truncated: sums.truncated, drops: sums.drops)
         }
         let destinationStatistics = program.destinations.map { destination in
-            let sums = sums(destinations[destination.id], pending.destinations[destination.id] ?? 0)
+            let sums = sums(destinations[destination.id], pending.compactMap { $0.destinations[destination.id] })
             return DestinationStatistics(
                 id: destination.id, offered: sums.offered, frames: sums.frames, bytes: sums.bytes,
                 truncated: sums.truncated, drops: sums.drops)
@@ -79,16 +87,24 @@ final class Ledger {
     }
 
     private func sums(
-        _ account: Account?, _ pending: UInt64
+        _ account: Account?, _ pending: [KernelTally]
     ) -> (offered: UInt64, frames: UInt64, bytes: UInt64, truncated: UInt64, drops: [String: UInt64]) {
+        var kernel = account?.kernel ?? KernelTally()
+        for one in pending { kernel += one }
+        var lost = account?.lost ?? [:]
+        lost[.captureRingFull, default: 0] += kernel.lost
+        lost[.kernelRefused, default: 0] += kernel.refused
         var drops: [String: UInt64] = [:]
-        var offered = account?.block.offered ?? 0
+        var offered = (account?.block.offered ?? 0) + kernel.frames
         for reason in DropReason.allCases {
-            let lost = (account?.lost[reason] ?? 0) + (reason == .captureRingFull ? pending : 0)
+            let lost = lost[reason] ?? 0
             drops[reason.name] = (account?.block.drops(reason) ?? 0) + lost
             offered += lost
         }
-        return (offered, account?.block.frames ?? 0, account?.block.bytes ?? 0, account?.block.truncated ?? 0, drops)
+        return (
+            offered, (account?.block.frames ?? 0) + kernel.frames, (account?.block.bytes ?? 0) + kernel.bytes,
+            account?.block.truncated ?? 0, drops
+        )
     }
 }
 

@@ -17,6 +17,7 @@ extension Dataplane {
         isDone = openSpans() && isDone
         isDone = connectPairs() && isDone
         leaveUnused()
+        isDone = placeDevice() && isDone
         do throws(HostError) {
             try guardTunnels()
             try publish()
@@ -52,6 +53,7 @@ extension Dataplane {
         }
         for (id, span) in spans where ended.contains(span.interface) { leave(id, span) }
         for (key, pair) in pairs where !ended.isDisjoint(with: key) { cut(key, pair) }
+        if let device = encapsulation, ended.contains(device.index) { leaveDevice() }
         deviceChanges.letGo(of: ended)
         deliverProgram?.letGo(of: ended)
     }
@@ -221,7 +223,8 @@ extension Dataplane {
             let longest = uplink?.takesLongFrames ?? true ? Int.max : UMEM.chunkSize - header
             rows[index] = TableShape.Row(
                 id: destination.id, encapsulation: route.encapsulation, frameLimit: min(route.frameLimit, longest),
-                uplink: uplink?.number, fate: route.fate ?? (uplink == nil ? .uplinkDown : nil))
+                uplink: uplink?.number, fate: route.fate ?? (uplink == nil ? .uplinkDown : nil),
+                whole: whole(route, index: index, uplink))
         }
         return TableShape(
             generation: current?.number ?? 0, previous: previous?.number, rows: rows,
@@ -240,7 +243,7 @@ extension Dataplane {
                 encapsulation: row?.encapsulation, frameLimit: row?.frameLimit ?? 0,
                 uplink: row?.uplink.flatMap { byNumber[$0] }, fate: row == nil ? .noRoute : row!.fate,
                 counters: counters[place] ?? row.map { ledger.block(destination: $0.id) } ?? spare,
-                sequence: row?.encapsulation.flatMap(sequence))
+                sequence: row?.encapsulation.flatMap(sequence), whole: row?.whole)
         }
         return WorkerHost.Contents(
             current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection,
@@ -256,7 +259,13 @@ extension Dataplane {
     /// Gives the worker a new table where something has changed, and closes what only the old one had.
     func publish() throws(HostError) {
         let wanted = shape
-        let hasLeft = [leavingUplinks.isEmpty, leavingSpans.isEmpty, leavingPairs.isEmpty, leavingWatches.isEmpty]
+        let routes = wantedRoutes
+        try kernelRoutes.put(routes)
+        defer { kernelRoutes.retain(routes.keys) }
+        let hasLeft = [
+            leavingDevice == nil, leavingUplinks.isEmpty, leavingSpans.isEmpty, leavingPairs.isEmpty,
+            leavingWatches.isEmpty,
+        ]
         if wanted != published || hasLeft.contains(false) {
             try worker.publish(contents())
             published = wanted
@@ -269,6 +278,7 @@ extension Dataplane {
     /// chunks until the kernel has torn the queue down, which it does behind our back: those wait a second.
     private func closeLeft() {
         let now = ContinuousClock.now
+        leavingDevice = nil
         abandoned += leavingUplinks.reduce(0) { $0 + $1.queuedFrames }
         closed += (leavingUplinks.map(\.number) + leavingWatches.map(\.number)).map { ($0, now) }
         for span in leavingSpans {
@@ -406,10 +416,7 @@ extension Dataplane {
         guard let old = previous, let current, let positions = current.switchPositions else { return }
         guard atOnce || worker.thread.hasDrained(to: positions) else { return }
         previous = nil
-        for (point, losers) in old.losers {
-            ledger.lose(
-                old.entries.counts(point).lost, .captureRingFull, taps: losers.taps, destinations: losers.destinations)
-        }
+        ledger.fold(old.kernelTallies())
         let kept = Set(current.program.destinations)
         indices = indices.filter { kept.contains($0.key) }
         let slots = Set(current.slots.values)

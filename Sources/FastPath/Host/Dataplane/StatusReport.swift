@@ -110,24 +110,21 @@ extension Dataplane {
         case .down: return TapStatus(id: tap.id, state: .down, reason: port.reason)
         case .error: return TapStatus(id: tap.id, state: .error, reason: port.reason)
         case .capturing:
-            let reasons = destinations.filter { $0.state != .ready }.compactMap(\.reason)
+            var reasons = destinations.filter { $0.state != .ready }.compactMap(\.reason)
+            let obstacle = obstacleToKernel(tap)
+            if let obstacle, tap.engine == .kernel { reasons.append("the worker carries it: \(obstacle)") }
             return TapStatus(
-                id: tap.id, state: .active, reason: reasons.isEmpty ? nil : reasons.joined(separator: "; "))
+                id: tap.id, state: .active, engine: obstacle == nil ? .kernel : .user,
+                reason: reasons.isEmpty ? nil : reasons.joined(separator: "; "))
         }
     }
 
     /// All counters now.
     package func statistics() -> DataplaneStatistics {
         foldDrops()
-        var pending: (taps: [String: UInt64], destinations: [String: UInt64]) = ([:], [:])
-        for generation in [current, previous].compactMap({ $0 }) {
-            for (point, losers) in generation.losers {
-                let lost = generation.entries.counts(point).lost
-                for id in losers.taps { pending.taps[id, default: 0] += lost }
-                for id in losers.destinations { pending.destinations[id, default: 0] += lost }
-            }
-        }
-        let sums = ledger.statistics(of: current?.program ?? MirrorProgram(), pending: pending)
+        let sums = ledger.statistics(
+            of: current?.program ?? MirrorProgram(),
+            pending: [current, previous].compactMap { $0?.kernelTallies() })
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         var strays = Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, worker.thread.strays($0)) })

@@ -11,6 +11,7 @@ struct TableShape: Equatable {
         /// Number of the uplink's socket.
         var uplink: UInt16?
         var fate: DropReason?
+        var whole: WholeWay?
     }
 
     var generation: UInt32

@@ -31,7 +31,9 @@ extension Dataplane {
     func uplinkStatus() -> [UplinkStatus] {
         let open = uplinks.map { index, uplink in
             UplinkStatus(
-                interface: kernel.links[index]?.name ?? "\(index)", kinds: [.afXDP], dedicated: uplink.isDedicated,
+                interface: kernel.links[index]?.name ?? "\(index)",
+                kinds: encapsulation != nil && takesWhole(uplink) ? [.afXDP, .device] : [.afXDP],
+                dedicated: uplink.isDedicated,
                 zeroCopy: uplink.isZeroCopy)
         }
         let failed = uplinkErrors.filter { uplinks[$0.key] == nil }.map { index, reason in
@@ -46,9 +48,9 @@ extension MirrorProgram.UplinkRule {
     /// Why this dataplane cannot do as it says; nil if it can.
     package var obstacle: String? {
         switch kind {
-        case .auto, .afXDP: nil
-        case .device, .udp:
-            "uplink \(interface): kind \(kind.rawValue) is not served by this version; use auto or af_xdp"
+        case .auto, .afXDP, .device: nil
+        case .udp:
+            "uplink \(interface): kind \(kind.rawValue) is not served by this version; use auto, af_xdp or device"
         }
     }
 }

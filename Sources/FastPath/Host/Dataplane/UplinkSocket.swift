@@ -13,6 +13,8 @@ final class UplinkSocket {
     let pointer: UnsafeMutablePointer<Uplink>
     /// No production traffic uses the interface.
     let isDedicated: Bool
+    /// The NIC segments super-frames behind the header of a UDP tunnel.
+    let segmentsTunnels: Bool
     private let socket: XSKSocket
     /// Since when no destination uses it.
     var idleSince: ContinuousClock.Instant?
@@ -25,6 +27,7 @@ final class UplinkSocket {
         self.number = number
         self.isDedicated = isDedicated
         socket = try Self.open(link, area, isDedicated ? .transmitAlone : .transmit)
+        segmentsTunnels = link.kind.isEmpty && Ethtool.has("tx-udp_tnl-segmentation", link.name)
         pointer = .allocate(capacity: 1)
         pointer.initialize(
             to: Uplink(
@@ -35,6 +38,8 @@ final class UplinkSocket {
         pointer.deinitialize(count: 1)
         pointer.deallocate()
     }
+
+    var queue: Int { socket.queue }
 
     /// The driver sends from the frames' memory itself.
     var isZeroCopy: Bool { socket.isZeroCopy }

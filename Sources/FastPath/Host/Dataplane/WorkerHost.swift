@@ -19,6 +19,8 @@ final class WorkerHost {
     /// A table that the worker has not taken within its time.
     private var late: ForwardingTable?
     private var nice = Priority.worker
+    /// What leads from the clock of the records to ns since 1970, as of the last look.
+    private(set) var realTimeOffset: UInt64 = 0
     /// Chunks that go back to the worker with the next table.
     private(set) var returning: [UInt32] = []
 
@@ -80,6 +82,7 @@ final class WorkerHost {
             let now = UInt64(real.tv_sec) &* 1_000_000_000 &+ UInt64(real.tv_nsec)
             if spent < best.spent { best = (spent, now &- (before &+ spent / 2)) }
         }
+        realTimeOffset = best.offset
         thread.setRealTime(offset: best.offset)
     }
 

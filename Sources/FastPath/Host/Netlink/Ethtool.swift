@@ -13,6 +13,32 @@ enum Ethtool {
         return max(1, Int(channels.rx_count + channels.combined_count))
     }
 
+    /// Whether a feature, as ethtool -k names it in full, is on.
+    static func has(_ feature: String, _ name: String) -> Bool {
+        // struct ethtool_sset_info with room for one answer, ethtool_gstrings, ethtool_gfeatures.
+        var info = [UInt32](repeating: 0, count: 5)
+        info[0] = UInt32(ETHTOOL_GSSET_INFO)
+        info[2] = 1 << UInt32(ETH_SS_FEATURES.rawValue)
+        guard (try? ask("", name, &info)) != nil, (1...4096).contains(info[4]) else { return false }
+        let count = Int(info[4])
+        var strings = [UInt32](repeating: 0, count: 3 + count * nameLength / 4)
+        strings[0] = UInt32(ETHTOOL_GSTRINGS)
+        strings[1] = UInt32(ETH_SS_FEATURES.rawValue)
+        strings[2] = UInt32(count)
+        let blocks = (count + 31) / 32
+        var features = [UInt32](repeating: 0, count: 2 + blocks * 4)
+        features[0] = UInt32(ETHTOOL_GFEATURES)
+        features[1] = UInt32(blocks)
+        guard (try? ask("", name, &strings)) != nil, (try? ask("", name, &features)) != nil else { return false }
+        let names = strings.withUnsafeBytes { Array($0.dropFirst(12)) }
+        let index = (0..<count).first { names[($0 * nameLength)...].prefix(nameLength).text == feature }
+        // Of each block: available, requested, active, never changed.
+        return index.map { features[2 + $0 / 32 * 4 + 2] >> UInt32($0 % 32) & 1 != 0 } ?? false
+    }
+
+    /// ETH_GSTRING_LEN
+    private static var nameLength: Int { 32 }
+
     /// Whether the NIC takes the VLAN tag out of what it receives.
     static func takesTagsOut(_ name: String) throws(HostError) -> Bool { try flags(name) & rxvlan != 0 }
 
@@ -40,19 +66,30 @@ enum Ethtool {
         return value.data
     }
 
+    private static func ask(_ what: String, _ name: String, _ words: inout [UInt32]) throws(HostError) {
+        let result = words.withUnsafeMutableBytes { bytes in
+            Result { () throws(HostError) in try ask(what, name, bytes.baseAddress!) }
+        }
+        try result.get()
+    }
+
     private static func ask<Value: BitwiseCopyable>(
         _ what: String, _ name: String, _ value: inout Value
     ) throws(HostError) {
+        let result = withUnsafeMutableBytes(of: &value) { bytes in
+            Result { () throws(HostError) in try ask(what, name, bytes.baseAddress!) }
+        }
+        try result.get()
+    }
+
+    private static func ask(_ what: String, _ name: String, _ value: UnsafeMutableRawPointer) throws(HostError) {
         let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue)
         let control = try Descriptor(what) { socket(AF_INET, type, 0) }
         var request = ifreq()
         withUnsafeMutableBytes(of: &request.ifr_ifrn) { $0.copyBytes(from: name.utf8.prefix(15)) }
-        let result = withUnsafeMutablePointer(to: &value) { value in
-            withUnsafeMutableBytes(of: &request.ifr_ifru) {
-                $0.storeBytes(of: UInt(bitPattern: value), as: UInt.self)
-            }
-            return ioctl(control.raw, UInt(SIOCETHTOOL), &request)
+        withUnsafeMutableBytes(of: &request.ifr_ifru) {
+            $0.storeBytes(of: UInt(bitPattern: value), as: UInt.self)
         }
-        if result != 0 { throw .system(what) }
+        if ioctl(control.raw, UInt(SIOCETHTOOL), &request) != 0 { throw .system(what) }
     }
 }

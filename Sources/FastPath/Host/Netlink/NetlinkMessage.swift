@@ -60,12 +60,23 @@ package struct NetlinkRequest {
     }
 
     package mutating func append(_ type: Int, _ value: some Collection<UInt8>) {
+        append(attributes: Self.attribute(type, value))
+    }
+
+    /// - Parameter attributes: whole ones, each as `attribute` makes it.
+    mutating func append(attributes: [UInt8]) {
+        bytes.append(contentsOf: attributes)
+        finish()
+    }
+
+    /// One attribute, with the zeros that align the next; nested ones are a value of several.
+    static func attribute(_ type: Int, _ value: some Collection<UInt8>) -> [UInt8] {
         var attribute: [UInt8] = [0, 0, 0, 0]
         attribute.set(UInt16(4 + value.count), at: 0)
         attribute.set(UInt16(type), at: 2)
-        bytes.append(contentsOf: attribute)
-        bytes.append(contentsOf: value)
-        finish()
+        attribute.append(contentsOf: value)
+        while attribute.count % 4 != 0 { attribute.append(0) }
+        return attribute
     }
 
     mutating func number(_ sequence: UInt32) { bytes.set(sequence, at: 8) }

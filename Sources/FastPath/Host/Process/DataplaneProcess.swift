@@ -15,6 +15,9 @@ package struct DataplaneProcess {
     /// Process id of the supervisor to stand by for: the state directory's lock is waited for, instead of refusing.
     package var supervisor: Int32?
 
+    /// Most ns that a copy may cost the sender of the original where the program leaves the engine open.
+    package var senderBound = Dataplane.usualSenderBound
+
     package init(stateDirectory: String, programFile: String?, supervisor: Int32?) {
         self.stateDirectory = stateDirectory
         self.programFile = programFile
@@ -34,7 +37,7 @@ package struct DataplaneProcess {
         let loop = try EventLoop()
         let dataplane = try Dataplane(
             loop, logger: logger, directory: directory, capture: capture, hookKind: try Self.hookKind(),
-            first: program ?? Self.last(directory, logger))
+            senderBound: senderBound, first: program ?? Self.last(directory, logger))
         Priority.set(Priority.normal)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")
         if !dataplane.capture.readsKernelFields {

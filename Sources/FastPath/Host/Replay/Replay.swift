@@ -86,7 +86,7 @@ package struct Replay {
         }
         try writer.flush()
         outcome.isCutShort = file.isCutShort
-        (outcome.taps, outcome.destinations) = ledger.statistics(of: program, pending: ([:], [:]))
+        (outcome.taps, outcome.destinations) = ledger.statistics(of: program, pending: [])
         return outcome
     }
 
