@@ -83,8 +83,15 @@ class Control:
     def send(self, method, path, body=None, connection=None):
         connection = connection or self.connection
         headers = {"X-Auth-Token": self.token, "Content-Type": "application/json"}
-        connection.request(method, "/v2.0/" + path, json.dumps(body) if body else None, headers)
-        answer = connection.getresponse()
+        for last in (False, True):
+            try:
+                connection.request(method, "/v2.0/" + path, json.dumps(body) if body else None, headers)
+                answer = connection.getresponse()
+                break
+            except (ConnectionError, http.client.RemoteDisconnected):
+                connection.close()  # the server has ended one that nobody used
+                if last:
+                    raise
         data = answer.read()
         if answer.status >= 300:
             raise LabError(f"{method} {path}: {answer.status} {data[:200]!r}")
