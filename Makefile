@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 # What a Debian machine needs beside the Swift toolchain, to build and to run the tests.
 PACKAGES := libxdp-dev libbpf-dev libnuma-dev libpcap-dev libsqlite3-dev linux-libc-dev libc6-dev libstdc++-12-dev \
     zlib1g-dev pkg-config binutils gcc git curl ca-certificates python3 python3-venv openssl iproute2 iputils-ping \
-    bpftool ethtool tcpdump tshark iperf3 util-linux procps
+    bpftool ethtool tcpdump tshark iperf3 util-linux procps valgrind
 SWIFT_VERSION := 6.3
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -50,7 +50,7 @@ format: ## rewrite the Swift files as swift-format wants them
 	@$(AS_CALLER) Scripts/format
 
 bench: setup build ## the frame loop, and Heliostat beside its peers in one run (ARGS: Benchmarks/SideBySide/bench -h)
-	$(AS_CALLER) swift run -c release --package-path Benchmarks
+	$(AS_CALLER) $(BIN)/FrameLoop
 	$(AS_CALLER) $(MAKE) -s -C Benchmarks/SideBySide/native
 	$(ROOT) Benchmarks/SideBySide/bench $(if $(ARGS),$(ARGS),Benchmarks/.build/report)
 

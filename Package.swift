@@ -13,8 +13,10 @@ let base: [SwiftSetting] = [
 // The hot module is built for a CPU with AVX2, BMI and MOVBE; heliostat-dataplane checks for them at start.
 #if arch(x86_64)
 let hot: [SwiftSetting] = base + [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+let cpu: [CSetting] = [.unsafeFlags(["-march=x86-64-v3"])]
 #else
 let hot: [SwiftSetting] = base
+let cpu: [CSetting] = []
 #endif
 
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -25,7 +27,6 @@ let package = Package(
     products: [
         .executable(name: "heliostat", targets: ["heliostat"]),
         .executable(name: "heliostat-dataplane", targets: ["heliostat-dataplane"]),
-        .library(name: "FastPath", targets: ["FastPath"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
@@ -128,6 +129,14 @@ let package = Package(
         // Namespaces, paced senders and counting receivers: the witness of the demo, the tests and the benchmarks.
         .target(name: "Lab", dependencies: ["CShims"], swiftSettings: base),
         .target(name: "Demo", dependencies: ["Lab", argumentParser], swiftSettings: base),
+
+        // The worker's loop beside the same in C: `make bench`, and Tests/frameloop, which counts instructions.
+        .target(
+            name: "FrameLoopReference", dependencies: ["CShims"], path: "Benchmarks/Sources/FrameLoopReference",
+            cSettings: cpu),
+        .executableTarget(
+            name: "FrameLoop", dependencies: ["FastPath", "FrameLoopReference", "MirrorProgram", "CShims"],
+            path: "Benchmarks/Sources/FrameLoop", swiftSettings: base),
 
         .testTarget(name: "ImportTests", swiftSettings: base),
         .testTarget(name: "MirrorProgramTests", dependencies: ["MirrorProgram"], swiftSettings: base),

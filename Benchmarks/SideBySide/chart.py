@@ -41,7 +41,7 @@ def group(section, top):
 
 def svg(sections):
     parts, y = [], 34
-    for section in (one for one in sections if not one["section"].startswith("tcp")):
+    for section in (one for one in sections if one["cycles"] and not one["section"].startswith("tcp")):
         drawn, y = group(section, y)
         parts.append(drawn)
     legend = "".join(

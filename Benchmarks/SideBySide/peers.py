@@ -20,6 +20,7 @@ class Peer:
     name = what = ""
     is_tapped = True
     kernel_forwards = True
+    patience = 8.0  # seconds until the first copy has to be there
     sources = ("skb", "xdp")  # also "tcp" for what takes super-frames
 
     def __init__(self, lab, options):
@@ -82,13 +83,29 @@ class Heliostat(Peer):
             raise LabError(f"{binary} is not there: run `make build`")
         file = self.lab.path / "program.json"
         file.write_text(json.dumps(self.program()))
-        state = self.lab.path / "state"
-        state.mkdir(exist_ok=True)
-        self.spawn(binary, "run", "--state-dir", state, "--program", file, ready=False)
+        try:
+            run([binary, "--check", "--program", file])
+        except LabError as error:
+            reason = str(error).split("program.json: ", 1)[-1].split(";")[0]
+            raise LabError(f"this version refuses its program: {reason}") from None
+        self.state = self.lab.path / "state"
+        self.state.mkdir(exist_ok=True)
+        self.spawn(binary, "run", "--state-dir", self.state, "--program", file, ready=False)
+
+
+class HeliostatKernel(Heliostat):
+    """The same with the tap carried out in the kernel."""
+
+    name, what = "heliostat kernel engine", "the same, the tap carried out by BPF in the sender's time"
+
+    def program(self):
+        program = super().program()
+        program["taps"][0]["engine"] = "kernel"
+        return program
 
 
 class HeliostatXDP(Heliostat):
-    """The same with the port captured by a native XDP program."""
+    """The same with the port captured by a native XDP program. On a veth it has to be asked for, and GRO to be on."""
 
     name, what = "heliostat xdp", "the same, captured by a native XDP program"
     sources = ("xdp",)
@@ -169,4 +186,4 @@ class Broadcast(Peer):
             MACS["mon"], VNI)
 
 
-KERNEL = [Untapped, Heliostat, HeliostatXDP, Mirred, Clone, Ceiling, Broadcast]
+KERNEL = [Untapped, Heliostat, HeliostatKernel, HeliostatXDP, Mirred, Clone, Ceiling, Broadcast]

@@ -115,9 +115,9 @@ def settled(lab, patience=5.0):
     return last
 
 
-def wait_for_work(lab, peer, options, patience=8.0):
+def wait_for_work(lab, peer, options):
     """Sends single frames until one arrives, and a copy of it if the peer makes copies."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + peer.patience
     probe = Load(count=2, rate=1000)
     while time.monotonic() < end:
         lab.originals.clear()
@@ -130,7 +130,7 @@ def wait_for_work(lab, peer, options, patience=8.0):
             raise LabError(f"it ended by itself: {peer.log()}")
     seen = lab.originals.read(), lab.copies.read()
     raise LabError(
-        f"after {patience:.0f} s {seen[0]['frames']} of 2 originals and {seen[1]['frames']} of 2 copies arrived"
+        f"after {peer.patience:.0f} s {seen[0]['frames']} of 2 originals and {seen[1]['frames']} of 2 copies arrived"
         f" ({seen[1]['bad']} wrong ones); {peer.log()}")
 
 

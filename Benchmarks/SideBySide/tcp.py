@@ -1,6 +1,7 @@
-"""A round with real TCP: iperf3 from src to dst through the tapped port, all offloads on, so that super-frames reach
-the mirror. What is compared is the stream's rate, the share of its bytes that arrived in copies, and the CPU of both
-ends and the mirror for a gigabyte. Beside rounds.py, which has the generators.
+"""Rounds with real TCP from src to dst through the tapped port, all offloads on. A stream of iperf3, so that super-frames
+reach the mirror: its rate, the share of its bytes that arrived in copies, and the CPU of both ends and the mirror for a
+gigabyte. Requests and responses of one byte (rr.c): how many in a second, and how long one takes. Beside rounds.py, which
+has the generators.
 """
 import json
 import shutil
@@ -46,8 +47,46 @@ def stream(lab, load, options):
         lab.end(server)
 
 
+def transactions(lab, load, options):
+    """Runs rr.c, and returns what the client printed."""
+    port = 7007
+    server = lab.start("dst", lab.native / "rr", "server", SERVER, port, options.mirror_cpu, stdout=subprocess.PIPE, text=True)
+    try:
+        if server.stdout.readline() != "ready\n":
+            raise LabError("the server of rr did not start")
+        client = ["client", SERVER, port, load.seconds, options.sender_cpu]
+        done = subprocess.run(lab.inside("src", lab.native / "rr", *client), stdout=subprocess.PIPE, text=True, timeout=60)
+        if done.returncode != 0:
+            raise LabError("the client of rr failed")
+        return json.loads(done.stdout)
+    finally:
+        lab.end(server)
+
+
+def measure_requests(lab, peer, load, options):
+    """One round of requests and responses; every frame both ways passes the port, those of the client are copied."""
+    lab.forward(peer.kernel_forwards)
+    try:
+        peer.start()
+        wait_for_work(lab, peer, options)
+        lab.copies.clear()
+        before = Accounts(peer)
+        report = transactions(lab, load, options)
+        copies = settled(lab)[1]
+        after = Accounts(peer)
+    finally:
+        peer.stop()
+    return {
+        "load": asdict(load), "rate": report["transactions"] / report["seconds"], "p50_us": report["p50_us"],
+        "p99_us": report["p99_us"], "copies": copies["other"], "copied": copies["other"] / report["transactions"],
+        "other_load": max(0, after.busy - before.busy - 2 * report["seconds"]) / (after.time - before.time),
+    }
+
+
 def measure(lab, peer, load, options):
     """One round of a peer; the figures of one row."""
+    if load.size == "requests":
+        return measure_requests(lab, peer, load, options)
     lab.forward(peer.kernel_forwards)
     try:
         peer.start()

@@ -1,5 +1,6 @@
 // Counters as the API shows them: they only grow, though a dataplane that is started again counts from 0.
 
+import ControlModel
 import ControlTelemetry
 import MirrorProgram
 import Testing
@@ -41,5 +42,15 @@ import Testing
         #expect(
             third.deliveries == [DeliveryStatistics(id: "d", frames: 15, bytes: 900, drops: ["failed": 3], gaps: 6)])
         #expect(third.strays == ["uplink_down": 9] && third.umem.chunks == 9)
+    }
+
+    @Test func objectsShowTheLastStatistics() {
+        let telemetry = Telemetry()
+        #expect(telemetry.objectStatistics.document(of: "a") == .null)
+        telemetry.record(statistics("one", ["a": 3]), time: 0)
+        let first = telemetry.objectStatistics.document(of: "a")
+        #expect(first != .null && telemetry.objectStatistics.document(of: "a") == first)
+        telemetry.record(statistics("one", ["a": 7]), time: 0)
+        #expect(telemetry.objectStatistics.document(of: "a") != first, "counters are added up anew with every poll")
     }
 }

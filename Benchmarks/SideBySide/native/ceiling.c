@@ -4,7 +4,6 @@
 #define _GNU_SOURCE
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -197,7 +196,6 @@ int main(int argc, char **argv)
     }
     open_uplink(argv[3]);
     attach(object, "capture", index_of(argv[2]), TCX_INGRESS);
-    setpriority(PRIO_PROCESS, 0, 5); /* as Heliostat's worker */
     printf("ready\n");
     fflush(stdout);
     while (!stop) {

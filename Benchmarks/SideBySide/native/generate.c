@@ -97,8 +97,13 @@ int main(int argc, char **argv)
         if (rate) {
             __u64 due = begin + sent * 1000000000ull / rate;
 
-            while ((end = now(CLOCK_MONOTONIC)) < due)
-                __builtin_ia32_pause();
+            while ((end = now(CLOCK_MONOTONIC)) < due) {
+                /* At a low rate the CPU is left to others. */
+                if (due - end > 150000)
+                    nanosleep(&(struct timespec){.tv_nsec = due - end > 999000000 ? 999000000 : due - end - 100000}, 0);
+                else
+                    __builtin_ia32_pause();
+            }
         }
         for (int slot = 0; slot < batch; slot++) {
             __u64 number = sent + slot;

@@ -1,28 +1,37 @@
-// A real worker on rings in plain memory: one capture ring full of equal UDP frames, one uplink whose descriptors are
-// completed as soon as a turn has queued them.
+// A worker on rings in plain memory: one capture ring full of equal UDP frames, one uplink whose descriptors are
+// completed as soon as a turn has queued them. The worker is the real one, or the reference by hand in C.
 
 import CShims
 import FastPath
+import FrameLoopReference
 import Glibc
+import MirrorProgram
 import Synchronization
 
 /// One worker with a capture ring that never runs dry and an uplink that never runs full.
 final class WorkerBench {
+    private enum Kind {
+        case swift(WorkerThread)
+        case reference(OpaquePointer)
+    }
+
     private let frameLength: Int
-    private let worker: WorkerThread
+    private let worker: Kind
     private let capture: CaptureRingMapping
     private let transmit, completion: RingMapping
     private let counters: CounterBlock
     /// A record's room in the ring, a power of two, so that the ring holds whole records and none wraps.
     private let stride: Int
     private let perRound: Int
+    private var seen: [[UInt8]]?
     /// Of VXLAN over IPv4.
     private let headerLength = 50
     private static let ringBytes = 1 << 20
     private static let ringEntries: UInt32 = 4096
     private static let batch = 64
 
-    init(frameLength: Int) {
+    /// - Parameter packet: of the real worker, to give the reference its outer header; nil for the real worker itself.
+    init(frameLength: Int, packet: [UInt8]? = nil) {
         self.frameLength = frameLength
         let needed = 8 + MemoryLayout<hs_record>.size + frameLength
         stride = 1 << (Int.bitWidth - (needed - 1).leadingZeroBitCount)
@@ -33,8 +42,16 @@ final class WorkerBench {
         transmit = Self.ring(entryBytes: MemoryLayout<xdp_desc>.stride)
         completion = Self.ring(entryBytes: MemoryLayout<UInt64>.stride)
         counters = CounterBlock.allocate()
+        let ring = (capture, transmit, completion)
+        worker = packet.map { .reference(Self.reference(ring, $0)) } ?? .swift(Self.swift(ring, counters))
+        writeRecords()
+    }
+
+    private typealias Rings = (capture: CaptureRingMapping, transmit: RingMapping, completion: RingMapping)
+
+    private static func swift(_ rings: Rings, _ counters: CounterBlock) -> WorkerThread {
         let uplink = UnsafeMutablePointer<Uplink>.allocate(capacity: 1)
-        uplink.initialize(to: Uplink(socket: -1, number: 0, transmit: transmit, completion: completion))
+        uplink.initialize(to: Uplink(socket: -1, number: 0, transmit: rings.transmit, completion: rings.completion))
         let tunnel = OuterHeader(
             .init(remote: .init("192.0.2.9")!, tunnelID: 5001), source: .init("192.0.2.1")!,
             sourceMAC: .init("02:00:00:00:00:01")!, destinationMAC: .init("02:00:00:00:00:02")!)
@@ -47,21 +64,54 @@ final class WorkerBench {
                     encapsulation: tunnel, frameLimit: 9000, uplink: uplink, fate: nil, counters: counters)
             ],
             uplinks: [uplink], spans: [])
-        worker = WorkerThread(
-            umem: UMEM(chunkCount: 8192)!, rings: [capture], needWakeup: area(4096), epoll: -1, table: table)
-        writeRecords()
+        return WorkerThread(
+            umem: UMEM(chunkCount: 8192)!, rings: [rings.capture], needWakeup: area(4096), epoll: -1, table: table)
+    }
+
+    private static func reference(_ rings: Rings, _ packet: [UInt8]) -> OpaquePointer {
+        packet.withUnsafeBytes { bytes in
+            var memory = reference_memory(
+                consumer: rings.capture.consumer, producer: rings.capture.producer, data: rings.capture.data,
+                size: rings.capture.size,
+                transmit_producer: rings.transmit.producer, transmit_consumer: rings.transmit.consumer,
+                transmit_flags: rings.transmit.flags, transmit_elements: rings.transmit.elements,
+                completion_producer: rings.completion.producer, completion_consumer: rings.completion.consumer,
+                completion_elements: rings.completion.elements, entries: ringEntries, packet: bytes.baseAddress)
+            return reference_make(&memory)
+        }
+    }
+
+    private func turn() -> Int {
+        switch worker {
+        case .swift(let thread): thread.turn()
+        case .reference(let reference): reference_turn(reference)
+        }
+    }
+
+    private var frames: UInt64 {
+        switch worker {
+        case .swift: counters.frames
+        case .reference(let reference): reference_frames(reference)
+        }
+    }
+
+    private var memory: UnsafeMutableRawPointer {
+        switch worker {
+        case .swift(let thread): thread.area.base
+        case .reference(let reference): reference_area(reference)
+        }
     }
 
     /// Reads the whole capture ring in turns of the worker.
     ///
     /// - Returns: ns a frame, over the turns alone.
     func turns() -> Double {
-        let before = counters.frames
+        let before = frames
         word(capture.producer, as: UInt.self).pointee.wrappingAdd(UInt(Self.ringBytes), ordering: .releasing)
         var spent: UInt64 = 0
-        while counters.frames - before < perRound {
+        while frames - before < perRound {
             let begin = now()
-            let taken = worker.turn()
+            let taken = turn()
             spent += now() - begin
             precondition(taken > 0, "the worker does not take what is in its ring")
             completeAll()
@@ -73,7 +123,7 @@ final class WorkerBench {
     ///
     /// - Returns: ns a frame, measured over batches as long as a turn.
     func copies() -> Double {
-        let area = worker.area.base
+        let area = memory
         let header = 8 + MemoryLayout<hs_record>.size
         var spent: UInt64 = 0
         for first in Swift.stride(from: 0, to: perRound, by: Self.batch) {
@@ -88,6 +138,16 @@ final class WorkerBench {
         return Double(spent) / Double(perRound)
     }
 
+    var framesInRound: Int { perRound }
+
+    /// Every packet that one round makes.
+    func packets() -> [[UInt8]] {
+        seen = []
+        _ = turns()
+        defer { seen = nil }
+        return seen!
+    }
+
     /// The kernel's half of the uplink: everything that is queued has been sent.
     private func completeAll() {
         let producer = word(transmit.producer, as: UInt32.self).pointee.load(ordering: .acquiring)
@@ -97,6 +157,10 @@ final class WorkerBench {
         for offset in 0..<(producer &- consumer) {
             let index = Int((consumer &+ offset) & (Self.ringEntries - 1))
             done[index] = descriptors[index].addr
+            if seen != nil {
+                let start = memory + Int(descriptors[index].addr)
+                seen!.append(Array(UnsafeRawBufferPointer(start: start, count: Int(descriptors[index].len))))
+            }
         }
         word(transmit.consumer, as: UInt32.self).pointee.store(producer, ordering: .releasing)
         word(completion.producer, as: UInt32.self).pointee.store(producer, ordering: .releasing)

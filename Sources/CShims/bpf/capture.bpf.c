@@ -18,6 +18,7 @@
 /* TCX_NEXT (linux/bpf.h since 6.6), which clsact reads as TC_ACT_UNSPEC: other people's programs decide. */
 #define NEXT -1
 #endif
+#include "load.h"
 #include "own.h"
 #include "routes.h"
 
@@ -235,15 +236,6 @@ static __always_inline __u64 carry(FRAME *frame, struct hs_capture *capture, __u
 #include "carry_out.h"
 #endif
 
-/* Copies `length` bytes, 1 to `most`. Verifiers before Linux 6.8 learn nothing from a comparison with 0, and lose what was
-   compared in another register: hence one less, and one more. */
-static __always_inline int load_some(FRAME *frame, __u32 at, void *to, __u32 length, __u32 most)
-{
-    length--;
-    barrier_var(length);
-    return length >= most || LOAD_BYTES(frame, at, to, length + 1);
-}
-
 /* Fills and commits one reserved record whose room behind the header is `room`, a constant; 0 if it could not. */
 static __always_inline int fill(FRAME *frame, struct hs_record *record, __u32 length, __u32 room,
                                 __u32 frames, const struct hs_capture *capture, __u64 taps, __u8 marks)
@@ -267,7 +259,7 @@ static __always_inline int fill(FRAME *frame, struct hs_record *record, __u32 le
     record->vlan_tci = 0;
     read_tag(frame, record);
     read_offloads(frame, record);
-    if (load_some(frame, 0, record + 1, length, room)) {
+    if (!(room <= HS_SMALL && load_small(frame, record + 1, length)) && load_some(frame, 0, record + 1, length, room)) {
         bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
         return 0;
     }

@@ -30,6 +30,12 @@ struct gre {
 
 enum { GRE_CHECKSUM = 0x8000, GRE_KEY = 0x2000, GRE_SEQUENCE = 0x1000 };
 
+/* Most of what is UDP is neither: VXLAN has the I bit, Geneve carries Ethernet. */
+static __always_inline int is_udp_tunnel(__be32 first)
+{
+    return first & bpf_htonl(0x08000000) || (first & bpf_htonl(0xffff)) == bpf_htonl(HS_GRE_ETHERNET);
+}
+
 /* The id of a VXLAN or Geneve packet at `at` into `key`; 0 for anything else. */
 static __always_inline int read_udp(void *frame, __u32 at, struct hs_tunnel_key *key)
 {
@@ -37,8 +43,7 @@ static __always_inline int read_udp(void *frame, __u32 at, struct hs_tunnel_key 
 
     if (LOAD_BYTES(frame, at, &udp, sizeof udp))
         return 0;
-    /* Most of what is UDP is neither: VXLAN has the I bit, Geneve carries Ethernet. */
-    if (!(udp.first & bpf_htonl(0x08000000)) && (udp.first & bpf_htonl(0xffff)) != bpf_htonl(HS_GRE_ETHERNET))
+    if (!is_udp_tunnel(udp.first))
         return 0;
     key->udp_port = udp.destination;
     key->tunnel_id = udp.vni & bpf_htonl(0xffffff00);

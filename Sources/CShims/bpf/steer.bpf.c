@@ -4,6 +4,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#define FRAME struct xdp_md
 #define LOAD_BYTES bpf_xdp_load_bytes
 #include "own.h"
 

@@ -27,7 +27,7 @@ package struct ObjectStatistics: Sendable {
     /// By id of the object; of a destination that is spread, the members count and not the whole.
     private let counters: [String: Counters]
 
-    fileprivate init(_ observation: Observation) {
+    init(_ observation: Observation) {
         self.observation = observation
         var wholes: [String: Counters] = [:]
         var parts: [String: Counters] = [:]
@@ -66,9 +66,4 @@ package struct ObjectStatistics: Sendable {
             "updated_at": .string(updated),
         ]
     }
-}
-
-extension Telemetry {
-    /// The counters as they are now.
-    package var objectStatistics: ObjectStatistics { ObjectStatistics(observation) }
 }

@@ -32,6 +32,8 @@ package struct Observation: Hashable, Sendable {
 package final class Telemetry: Sendable {
     private let state = Mutex((observation: Observation(), earlier: EarlierEpochs()))
     let counters = ProcessCounters()
+    /// Of the last statistics, once somebody has asked: thousands of taps are not added up for every answer.
+    private let sums = Mutex<ObjectStatistics?>(nil)
 
     package init() {}
 
@@ -53,6 +55,16 @@ package final class Telemetry: Sendable {
             }
             state.observation.statistics = state.earlier.added(to: statistics)
             state.observation.statisticsTime = time
+        }
+        sums.withLock { $0 = nil }
+    }
+
+    /// The counters as of the last statistics.
+    package var objectStatistics: ObjectStatistics {
+        sums.withLock { sums in
+            let latest = sums ?? ObjectStatistics(observation)
+            sums = latest
+            return latest
         }
     }
 }

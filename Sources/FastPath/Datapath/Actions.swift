@@ -31,7 +31,7 @@ extension Worker {
     /// Does the actions of the taps of `match` on one wire frame.
     @inline(never)
     mutating func act(_ frame: WireFrame, _ match: Match) {
-        let slot = match.slot
+        let slot = match.slot.pointee
         var carried: UInt64 = 0
         var limited: UInt64 = 0
         var left = match.taps

@@ -45,7 +45,8 @@ struct CaptureRing: ~Copyable {
     private var position: UInt
     private var released: UInt
     private var limit: UInt
-    /// Time of the record at the head; valid after `look` said `.record`.
+    /// Where the head is, and the time of its record; valid after `look` said `.record`.
+    private var head: UnsafeRawPointer
     private(set) var time: UInt64 = 0
     /// When the head was first seen busy; 0 when it is not.
     var busySince: UInt64 = 0
@@ -58,6 +59,7 @@ struct CaptureRing: ~Copyable {
         position = consumer.pointee.load(ordering: .relaxed)
         released = position
         limit = position
+        head = data
     }
 
     /// Takes in how far the kernel has come. Records reserved later are not looked at until the next time.
@@ -71,11 +73,11 @@ struct CaptureRing: ~Copyable {
     @inline(__always)
     mutating func look() -> RingHead {
         while position != limit {
-            let word = (data + Int(position & mask)).assumingMemoryBound(to: Atomic<UInt32>.self)
-                .pointee.load(ordering: .acquiring)
+            head = data + Int(bitPattern: position & mask)
+            let word = head.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
             if word & 0x8000_0000 != 0 { return .busy }
             if word & 0x4000_0000 == 0 {
-                time = record.time
+                time = record.pointee.time
                 return .record
             }
             skip(word & 0x3FFF_FFFF)
@@ -85,21 +87,20 @@ struct CaptureRing: ~Copyable {
 
     /// The record at the head. Precondition: `look` said `.record`.
     @inline(__always)
-    var record: hs_record {
-        (data + Int((position &+ 8) & mask)).load(as: hs_record.self)
+    var record: UnsafePointer<hs_record> {
+        (head + 8).assumingMemoryBound(to: hs_record.self)
     }
 
     /// The captured bytes behind the record's header.
     @inline(__always)
     var bytes: UnsafeRawPointer {
-        data + Int((position &+ 8) & mask) + MemoryLayout<hs_record>.size
+        head + (8 + MemoryLayout<hs_record>.size)
     }
 
     /// Passes the record at the head.
     @inline(__always)
     mutating func pass() {
-        let word = (data + Int(position & mask)).load(as: UInt32.self)
-        skip(word & 0x3FFF_FFFF)
+        skip(head.load(as: UInt32.self) & 0x3FFF_FFFF)
     }
 
     /// Gives the room of what was passed back to the kernel.

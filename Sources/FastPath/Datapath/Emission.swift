@@ -40,7 +40,7 @@ struct Outcome {
 /// Copies `frame` behind its outer header and queues it.
 ///
 /// - Parameter snaplen: bytes of it that are wanted.
-@inline(__always)
+@inline(always)
 func emit(
     _ frame: WireFrame, snaplen: Int = .max, _ destination: UnsafeMutablePointer<Destination>, _ umem: inout UMEM
 ) -> Outcome {
@@ -83,9 +83,11 @@ func emit(
     left &-= max(part, 0)
     var queued = min(total, UMEM.chunkSize)
     if header != 0 {
-        destination.pointee.outer.fill(
-            start, UnsafeRawPointer(inner), readable: queued &- header, length: length,
-            isCut: truncated, hash: frame.hash, frame.origin)
+        withUnsafePointer(to: &destination.pointee.outer) {
+            OuterFill.fill(
+                $0, start, UnsafeRawPointer(inner), readable: queued &- header, length: length,
+                isCut: truncated, hash: frame.hash, frame.origin)
+        }
     }
     let transport = destination.pointee.outer.transport
     let hasChecksum = destination.pointee.outer.hasChecksum
@@ -134,9 +136,11 @@ func emitInPlace(
     var sum = RunningSum()
     if header != 0 {
         start.copyMemory(from: destination.pointee.template, byteCount: header)
-        destination.pointee.outer.fill(
-            start, UnsafeRawPointer(start + header), readable: min(outcome.bytes, Int(parts[0].len)),
-            length: outcome.bytes, isCut: outcome.truncated, hash: hash, origin)
+        withUnsafePointer(to: &destination.pointee.outer) {
+            OuterFill.fill(
+                $0, start, UnsafeRawPointer(start + header), readable: min(outcome.bytes, Int(parts[0].len)),
+                length: outcome.bytes, isCut: outcome.truncated, hash: hash, origin)
+        }
         if hasChecksum { sum.add(start + transport, header &- transport) }
     }
     var left = outcome.bytes

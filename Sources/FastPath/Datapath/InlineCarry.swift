@@ -110,10 +110,10 @@ extension Worker {
     /// the next turn takes them back.
     @inline(__always)
     private mutating func copy(_ lane: UnsafeMutablePointer<InlineLane>, _ count: Int) {
-        let slot = table.pointee.slots[lane.pointee.slot]
+        let slot = table.pointee.slots + lane.pointee.slot
         let match = Match(
-            slot, taps: lane.pointee.direction == 0 ? slot.inward : slot.outward, isJudged: false)
-        if match.taps == 0 || match.destinations == 0 && slot.isPlain { return }
+            slot, taps: lane.pointee.direction == 0 ? slot.pointee.inward : slot.pointee.outward, isJudged: false)
+        if match.taps == 0 || match.destinations == 0 && slot.pointee.isPlain { return }
         for index in 0..<count {
             let length = Int(parts[index].len)
             let first = UnsafeRawPointer(umem.base + Int(parts[index].addr))

@@ -6,7 +6,7 @@ import MirrorProgram
 
 /// The taps that matched a frame, and where they want it.
 struct Match {
-    var slot: Slot
+    let slot: UnsafeMutablePointer<Slot>
     var taps: UInt64
     /// Of `taps`, those whose filters are still to be run on every frame.
     var open: UInt64
@@ -17,14 +17,14 @@ struct Match {
     ///   - taps: the bits that the capture program set; those that the slot does not know are left out.
     ///   - isJudged: the filters of these taps have taken the frame.
     @inline(__always)
-    init(_ slot: Slot, taps: UInt64, isJudged: Bool) {
+    init(_ slot: UnsafeMutablePointer<Slot>, taps: UInt64, isJudged: Bool) {
         self.slot = slot
-        self.taps = taps & slot.known
-        open = isJudged ? 0 : self.taps & slot.filtered
+        self.taps = taps & slot.pointee.known
+        open = isJudged ? 0 : self.taps & slot.pointee.filtered
         destinations = 0
         var left = self.taps
         while left != 0 {
-            destinations |= slot.taps[left.trailingZeroBitCount].destinations
+            destinations |= slot.pointee.taps[left.trailingZeroBitCount].destinations
             left &= left &- 1
         }
     }
@@ -37,7 +37,7 @@ struct Match {
         destination.pointee.counters.note(outcome, frames)
         var left = taps
         while left != 0 {
-            let tap = slot.taps + left.trailingZeroBitCount
+            let tap = slot.pointee.taps + left.trailingZeroBitCount
             if tap.pointee.destinations >> UInt64(bit) & 1 != 0 { tap.pointee.counters.note(outcome, frames) }
             left &= left &- 1
         }
@@ -50,11 +50,11 @@ struct Match {
         var left = self.destinations
         while left != 0 {
             let bit = left.trailingZeroBitCount
-            let destination = destinations + Int(slot.destinations[bit])
+            let destination = destinations + Int(slot.pointee.destinations[bit])
             destination.pointee.counters.note(.dropped(reason), frames)
             var remaining = taps
             while remaining != 0 {
-                let tap = slot.taps + remaining.trailingZeroBitCount
+                let tap = slot.pointee.taps + remaining.trailingZeroBitCount
                 if tap.pointee.destinations >> UInt64(bit) & 1 != 0 {
                     tap.pointee.counters.note(.dropped(reason), frames)
                 }
@@ -62,20 +62,20 @@ struct Match {
             }
             left &= left &- 1
         }
-        if !slot.isPlain { dropSpreads(frames, reason) }
+        if !slot.pointee.isPlain { dropSpreads(frames, reason) }
     }
 
     private func dropSpreads(_ frames: UInt64, _ reason: DropReason) {
         var spreads: UInt64 = 0
         var left = taps
         while left != 0 {
-            let tap = slot.taps + left.trailingZeroBitCount
+            let tap = slot.pointee.taps + left.trailingZeroBitCount
             tap.pointee.counters.note(.dropped(reason), frames &* UInt64(tap.pointee.spreads.nonzeroBitCount))
             spreads |= tap.pointee.spreads
             left &= left &- 1
         }
         while spreads != 0 {
-            slot.spreads[spreads.trailingZeroBitCount].counters.note(.dropped(reason), frames)
+            slot.pointee.spreads[spreads.trailingZeroBitCount].counters.note(.dropped(reason), frames)
             spreads &= spreads &- 1
         }
     }
@@ -96,16 +96,18 @@ extension CounterBlock {
 
 extension Worker {
     /// One copy of `frame` toward every destination of `match`.
-    @inline(__always)
+    @inline(never)
     mutating func mirror(_ frame: WireFrame, _ match: Match) {
-        if !match.slot.isPlain {
-            act(frame, match)
-            return
-        }
+        if match.slot.pointee.isPlain { mirrorPlain(frame, match) } else { act(frame, match) }
+    }
+
+    /// The same where no tap does more than to copy.
+    @inline(always)
+    mutating func mirrorPlain(_ frame: WireFrame, _ match: Match) {
         var left = match.destinations
         while left != 0 {
             let bit = left.trailingZeroBitCount
-            let destination = table.pointee.destinations + Int(match.slot.destinations[bit])
+            let destination = table.pointee.destinations + Int(match.slot.pointee.destinations[bit])
             match.count(emit(frame, destination, &umem), bit: bit, destination)
             left &= left &- 1
         }

@@ -82,49 +82,52 @@ struct OuterFill {
     /// Fills in everything but a UDP checksum. The packet must be sent: it may have taken a sequence number.
     ///
     /// - Parameters:
+    ///   - outer: in place, so that only what the encapsulation needs is read.
     ///   - header: a template's copy.
     ///   - frame: the inner frame, of which `readable` bytes are here and `length` will be sent, at most 65,535 less
     ///     the outer headers.
     ///   - isCut: whether bytes of the frame are missing.
     ///   - hash: `FlowHash.symmetric` of the inner frame.
     @inline(__always)
-    func fill(
-        _ header: UnsafeMutableRawPointer, _ frame: UnsafeRawPointer, readable: Int, length: Int, isCut: Bool,
-        hash: UInt32, _ origin: Origin
+    static func fill(
+        _ outer: UnsafePointer<OuterFill>, _ header: UnsafeMutableRawPointer, _ frame: UnsafeRawPointer, readable: Int,
+        length: Int, isCut: Bool, hash: UInt32, _ origin: Origin
     ) {
-        let total = UInt16(truncatingIfNeeded: length &+ overhead)
+        let total = UInt16(truncatingIfNeeded: length &+ outer.pointee.overhead)
         let payload: UInt16
-        if isIPv6 {
+        if outer.pointee.isIPv6 {
             payload = total &- 40
-            OuterIPv6.fill(header + network, payload: payload, hash: hash)
+            OuterIPv6.fill(header + outer.pointee.network, payload: payload, hash: hash)
         } else {
             payload = total &- 20
-            OuterIPv4.fill(header + network, total: total, sum: headerSum)
+            OuterIPv4.fill(header + outer.pointee.network, total: total, sum: outer.pointee.headerSum)
         }
-        switch encapsulation {
-        case .vxlan:
-            UDP.fill(header + transport, sourcePort: sourcePort(hash), length: payload)
-        case .geneve:
-            UDP.fill(header + transport, sourcePort: sourcePort(hash), length: payload)
-            fillOptions(header, origin)
-        case .gre:
-            if let sequence { GRE.number(header + sequenceAt, sequence) }
-        case .erspan2:
-            if let sequence { GRE.number(header + sequenceAt, sequence) }
-            ERSPAN.fillTypeII(header + shimAt, frame, readable, isCut: isCut)
-        case .erspan3:
-            if let sequence { GRE.number(header + sequenceAt, sequence) }
-            ERSPAN.fillTypeIII(header + shimAt, frame, readable, isCut: isCut, origin)
+        if outer.pointee.encapsulation == .vxlan || outer.pointee.encapsulation == .geneve {
+            // One of a power of two of ports (RFC 7348 section 5).
+            let port = outer.pointee.firstPort &+ (UInt16(truncatingIfNeeded: hash >> 16) & outer.pointee.portMask)
+            UDP.fill(header + outer.pointee.transport, sourcePort: port, length: payload)
         }
+        if outer.pointee.encapsulation != .vxlan { fillRest(outer, header, frame, readable, isCut: isCut, origin) }
     }
 
-    /// One of a power of two of ports (RFC 7348 section 5).
-    @inline(__always)
-    private func sourcePort(_ hash: UInt32) -> UInt16 {
-        firstPort &+ (UInt16(truncatingIfNeeded: hash >> 16) & portMask)
+    /// What VXLAN does not have.
+    @inline(never)
+    private static func fillRest(
+        _ outer: UnsafePointer<OuterFill>, _ header: UnsafeMutableRawPointer, _ frame: UnsafeRawPointer,
+        _ readable: Int,
+        isCut: Bool, _ origin: Origin
+    ) {
+        let encapsulation = outer.pointee.encapsulation
+        if encapsulation == .geneve {
+            outer.pointee.fillOptions(header, origin)
+            return
+        }
+        if let sequence = outer.pointee.sequence { GRE.number(header + outer.pointee.sequenceAt, sequence) }
+        let shim = header + outer.pointee.shimAt
+        if encapsulation == .erspan2 { ERSPAN.fillTypeII(shim, frame, readable, isCut: isCut) }
+        if encapsulation == .erspan3 { ERSPAN.fillTypeIII(shim, frame, readable, isCut: isCut, origin) }
     }
 
-    @inline(__always)
     private func fillOptions(_ header: UnsafeMutableRawPointer, _ origin: Origin) {
         if sourcePortAt != 0 { header.put32(UInt32(origin.slot), sourcePortAt) }
         if directionAt != 0 { header.put32(origin.isOut ? 2 : 1, directionAt) }

@@ -68,7 +68,7 @@ extension Worker {
         }
         var match = match
         sendWhole(record, bytes, layers, headers: headers, &match)
-        if match.destinations == 0 && match.slot.isPlain { return }
+        if match.destinations == 0 && match.slot.pointee.isPlain { return }
         let shift = copyHeaders(record, bytes, layers, headers)
         let plan = SegmentPlan(
             layers: layers, shift: shift, headers: headers &+ shift.transport, isTCP: isTCP,

@@ -43,11 +43,11 @@ extension Worker {
     /// Acts on the frame whose descriptors are in `parts`.
     @inline(__always)
     private mutating func take(_ slotIndex: Int, _ count: Int, _ length: Int, whole: Bool) {
-        let slot = table.pointee.slots[slotIndex]
-        let match = Match(slot, taps: slot.known, isJudged: false)
+        let slot = table.pointee.slots + slotIndex
+        let match = Match(slot, taps: slot.pointee.known, isJudged: false)
         let first = UnsafeRawPointer(umem.base + Int(parts[0].addr))
         let readable = Int(parts[0].len)
-        let isWanted = match.destinations != 0 || !slot.isPlain
+        let isWanted = match.destinations != 0 || !slot.pointee.isPlain
         guard isWanted, whole, readable >= 14 else {
             if isWanted { match.drop(1, .malformed, table.pointee.destinations) }
             giveBack(count)
@@ -56,7 +56,7 @@ extension Worker {
         let layers = Layers(first, readable)
         let hash = FlowHash.symmetric(first, readable, layers)
         let origin = Origin(time: turnTime, slot: UInt16(truncatingIfNeeded: slotIndex), direction: 0)
-        if !slot.isPlain {
+        if !slot.pointee.isPlain {
             // A filter may want none of it, and snap lengths may differ: copies.
             let body = count == 1 ? first : gather(count)
             act(
@@ -73,7 +73,7 @@ extension Worker {
                 WireFrame(head: body, headLength: 0, body: body, bodyLength: length, hash: hash, origin: origin), copies
             )
         }
-        let destination = table.pointee.destinations + Int(slot.destinations[last])
+        let destination = table.pointee.destinations + Int(slot.pointee.destinations[last])
         let outcome = emitInPlace(parts, count, length: length, hash: hash, origin, destination, &umem)
         match.count(outcome, bit: last, destination)
     }

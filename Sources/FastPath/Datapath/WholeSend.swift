@@ -34,7 +34,7 @@ extension Worker {
         _ record: hs_record, _ bytes: UnsafeRawPointer, _ layers: Layers, headers: Int, _ match: inout Match
     ) {
         // Taps that act look at segments; a tag is no device's to put behind a tunnel header.
-        guard match.slot.isPlain, record.flags == UInt8(HS_CHECKSUM_PARTIAL.rawValue),
+        guard match.slot.pointee.isPlain, record.flags == UInt8(HS_CHECKSUM_PARTIAL.rawValue),
             record.captured == record.length, record.gso_type & ~Offload.plain == 0,
             layers.payload &+ (layers.transport == IPProtocol.tcp ? 16 : 6)
                 == Int(record.csum_start) &+ Int(record.csum_offset)
@@ -47,7 +47,7 @@ extension Worker {
         while left != 0 {
             let bit = left.trailingZeroBitCount
             left &= left &- 1
-            let destination = table.pointee.destinations + Int(match.slot.destinations[bit])
+            let destination = table.pointee.destinations + Int(match.slot.pointee.destinations[bit])
             guard let way = destination.pointee.whole, destination.pointee.fate == Destination.noFate,
                 size &+ headers <= destination.pointee.frameLimit,
                 length &+ destination.pointee.headerLength <= longestPacket &+ 14,

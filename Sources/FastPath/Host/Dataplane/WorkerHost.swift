@@ -121,7 +121,7 @@ final class WorkerHost {
         return table.grantedChunks
     }
 
-    /// Copies yield to those whose frames they are, but originals depend on this thread.
+    /// Copies have an ordinary thread's share, but where originals depend on this thread they come first.
     private func prioritise(_ contents: Contents) {
         let nice = contents.inline.lanes.isEmpty ? Priority.worker : Priority.carrier
         if nice == self.nice { return }

@@ -1,5 +1,7 @@
 // Who comes first on a CPU: a dataplane that starts, for a tenth of a second, so that copies resume soon on a busy
-// machine; then everybody else before the worker.
+// machine. Then nobody: the worker has the share of any other thread, and where that does not do it is copies that are
+// lost, since no original ever waits for it. With less than an equal share (nice value 5) beside senders that never rest,
+// half of the copies were lost whose capture the senders had paid for (docs/performance.md).
 
 import Glibc
 
@@ -8,8 +10,8 @@ enum Priority {
     /// Of the main thread until it captures, and of the supervisor.
     static let start: Int32 = -10
     static let normal: Int32 = 0
-    /// Of the worker: copies yield to those whose frames they are.
-    static let worker: Int32 = 5
+    /// Of the worker.
+    static let worker: Int32 = 0
     /// Of the worker while originals of `inline` ports depend on it.
     static let carrier: Int32 = -15
 
