@@ -53,9 +53,9 @@ final class Mirror {
     }
 
     /// Starts the dataplane again on what the last one, which is dead, has left.
-    func startAgain() throws {
+    func startAgain(seconds: Double = 10) throws {
         dataplane.terminate()
-        dataplane = try DataplaneProcess(in: lab.host, stateDirectory: directory.path)
+        dataplane = try DataplaneProcess(in: lab.host, stateDirectory: directory.path, seconds: seconds)
     }
 
     /// A program with one tapped (or span) port and some of the three destinations.
