@@ -16,13 +16,15 @@ public final class DataplaneProcess: Sendable {
     ///   - program: JSON to be run with no control plane; nil runs what the state directory holds.
     ///   - supervised: start the supervisor, which starts the dataplane anew when it dies; `process` is the supervisor.
     ///   - seconds: that it may take.
+    ///   - wrapper: a command that starts it, with its words.
     /// - Throws: `LabError` with its own words when it does not come up in time.
     public init(
         in namespace: Namespace, stateDirectory: String, program: String? = nil, supervised: Bool = false,
-        seconds: Double = 10
+        seconds: Double = 10, wrapper: [String] = []
     ) throws {
         self.stateDirectory = stateDirectory
-        var arguments = [try Requirements.executable("heliostat-dataplane"), supervised ? "--supervise" : "run"]
+        var arguments =
+            wrapper + [try Requirements.executable("heliostat-dataplane"), supervised ? "--supervise" : "run"]
         arguments += ["--state-dir", stateDirectory]
         if let program {
             let path = "\(stateDirectory)/lab-program.json"

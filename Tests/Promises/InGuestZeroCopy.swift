@@ -7,7 +7,7 @@ import Lab
 import MirrorProgram
 import Testing
 
-@Suite(.serialized, .inGuest, .timeLimit(.minutes(4))) struct InGuestZeroCopy {
+@Suite(.serialized, .inGuest, .timeLimit(.minutes(6))) struct InGuestZeroCopy {
     /// Two wired pairs of NICs of one driver.
     struct Driver: CustomTestStringConvertible {
         var name: String
@@ -120,7 +120,8 @@ import Testing
             try Self.open(copies, from: mirror.lab.a, first)
             let before = try Self.received(mirror.lab.host, TappedPair.tappedPort, driver)
             let sent = try streams.map {
-                try FrameSender($0, in: mirror.lab.a, interface: "eth0", rate: 2_000, count: 600, moveEvery: .max).wait()
+                try FrameSender($0, in: mirror.lab.a, interface: "eth0", rate: 2_000, count: 600, moveEvery: .max)
+                    .wait()
             }
             let total = sent.reduce(0) { $0 + $1.frames }
             copies.wait(seconds: 20) { $0.frames >= total + $0.streams[0].frames }
@@ -176,7 +177,7 @@ import Testing
         try Self.open(atB, from: a, first)
         try Self.open(atA, from: b, back)
         let copies = try mirror.receiver(Mirror.monitor, outward + inward)
-        let bypassed = try mirror.statistics().inline[0].bypassed
+        let before = try mirror.statistics().inline[0]
         let sent = try zip(outward, inward).map { outward, inward in
             let senders = [(outward, a), (inward, b)].map { stream, namespace in
                 Result {
@@ -186,31 +187,34 @@ import Testing
             return try senders.map { try $0.get().wait() }
         }
         let total = sent.joined().reduce(0) { $0 + $1.frames }
-        copies.wait(seconds: 20) { $0.frames >= total }
         _ = copies.settle()
         let originals = [try atB.stop(), try atA.stop()]
-        // On an emulated CPU the kernel may have had to carry some: those have no copies.
-        let carried = try mirror.statistics().inline[0].bypassed - bypassed
+        // On an emulated CPU the worker is late at times: the kernel carries then, without copies, and what waited is let go.
+        let after = try mirror.statistics().inline[0]
+        let carried = after.bypassed - before.bypassed
+        let dropped = after.drops.values.reduce(0, +) - before.drops.values.reduce(0, +)
         for (way, report) in originals.enumerated() {
             for (check, sent) in zip(report.streams.dropFirst(), sent) {
                 #expect(check.differing == 0 && check.duplicates == 0, "\(check.firstDifference ?? "")")
-                #expect(carried > 0 || check.lost(of: sent[way]) == 0 && check.reordered == 0)
+                #expect(carried > 0 || check.lost(of: sent[way]) <= dropped && check.reordered == 0)
             }
         }
+        let arrived = originals.reduce(0) { $0 + $1.streams.dropFirst().reduce(0) { $0 + $1.frames } }
+        #expect(arrived + dropped + total / 100 >= total, "\(arrived) of \(total) arrived: \(after)")
         let report = try copies.stop()
         for check in report.streams {
-            #expect(check.differing == 0 && check.duplicates == 0 && check.frames > 0, "\(check.firstDifference ?? "")")
+            #expect(check.differing == 0 && check.duplicates == 0, "\(check.firstDifference ?? "")")
         }
-        #expect(report.frames + carried >= total && report.frames > total / 2)
+        #expect(report.frames > 0 && report.frames + carried + dropped >= total, "\(report.frames), \(after)")
         let ledger = try mirror.ledger().destinations[0]
         let queues = try [TappedPair.tappedPort, TappedPair.otherPort].map {
             try Self.received(mirror.lab.host, $0, driver)
         }
         #expect(queues.allSatisfy { $0.filter { $0 > 0 }.count > 1 }, "RSS has spread them: \(queues)")
         print(
-            "figure: inline on \(driver.name), \(mode(driver)): \(total) originals, \(report.frames) copies, byte for byte;",
-            "\(carried) carried by the kernel; by queue \(queues); \(ledger.offered) offered")
-        print("DEBUG", try mirror.statistics().inline, ledger)
+            "figure: inline on \(driver.name), \(mode(driver)): \(arrived) of \(total) originals, \(report.frames) copies,",
+            "byte for byte; \(carried) carried by the kernel, \(dropped) dropped; by queue \(queues)")
+        #expect(ledger.offered == ledger.frames + ledger.drops.values.reduce(0, +))
     }
 
     private func mode(_ driver: Driver) -> String { driver.inlineCopies ? "copy mode" : "zero-copy" }
@@ -264,6 +268,5 @@ import Testing
         }
         try mirror.ledger()
         try copies.stop()
-        print("DEBUG", number, try mirror.statistics().inline, mirror.dataplane.process.standardError)
     }
 }

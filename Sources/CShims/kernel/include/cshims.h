@@ -2,5 +2,6 @@
 #pragma once
 #include "host.h"
 #include "lab.h"
+#include "packet.h"
 #include "record.h"
 #include "worker.h"

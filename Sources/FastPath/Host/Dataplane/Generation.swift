@@ -25,7 +25,7 @@ final class Generation {
 
     init(
         _ number: UInt32, _ program: MirrorProgram, slots: [String: Int], ledger: Ledger,
-        indices: [MirrorProgram.Destination: Int], capture: CaptureProgram
+        indices: [MirrorProgram.Destination: Int], capture: CaptureProgram?
     ) throws(HostError) {
         self.number = number
         self.program = program

@@ -134,7 +134,8 @@ package final class InlinePair {
     /// received without copying has none (xdp_convert_zc_to_xdp_frame in net/core/xdp.c): it would be lost.
     package static func copyReason(_ links: [Link], drivers: [String?]) -> String? {
         guard let place = drivers.firstIndex(of: "virtio_net") else { return nil }
-        return "\(links[place].name) is a virtio_net, which takes no redirected frame that was received without copying, "
+        return
+            "\(links[place].name) is a virtio_net, which takes no redirected frame that was received without copying, "
             + "and without the worker nothing would pass: copy mode"
     }
 
