@@ -36,6 +36,18 @@ static __u32 place(const struct hs_tunnel_key *key)
     return sum ^ sum >> 15;
 }
 
+/* Without a call: the worker's loop may make few. */
+static inline int is_same(const struct hs_tunnel_key *a, const struct hs_tunnel_key *b)
+{
+    __u32 left[KEY_WORDS], right[KEY_WORDS], difference = 0;
+
+    memcpy(left, a, sizeof left);
+    memcpy(right, b, sizeof right);
+    for (int i = 0; i < KEY_WORDS; i++)
+        difference |= left[i] ^ right[i];
+    return difference == 0;
+}
+
 void hs_add_own(struct hs_tunnel_key *table, uint32_t mask, const struct hs_tunnel_key *key)
 {
     __u32 at = place(key) & mask;
@@ -54,7 +66,7 @@ int hs_is_own(const void *frame, uint32_t length, const struct hs_tunnel_key *ta
     if (!read_tunnel(&bytes, &key))
         return 0;
     for (__u32 at = place(&key) & mask; table[at].version; at = (at + 1) & mask) {
-        if (memcmp(&table[at], &key, sizeof key) == 0)
+        if (is_same(&table[at], &key))
             return 1;
     }
     return 0;
@@ -77,38 +89,37 @@ static __u32 gso_type(__u8 type)
     }
 }
 
-const void *hs_read_packet(const void *packet, struct hs_record *record)
+struct hs_record hs_read_packet(const void *packet)
 {
     const struct tpacket3_hdr *header = packet;
     const struct sockaddr_ll *link = (const void *)((const char *)packet + TPACKET_ALIGN(sizeof *header));
     const char *frame = (const char *)packet + header->tp_mac;
     struct virtio_net_hdr offloads;
+    struct hs_record record = {.gso_segments = 1};
 
     /* net/packet/af_packet.c, tpacket_rcv: right in front of the frame, and so not aligned. */
     memcpy(&offloads, frame - sizeof offloads, sizeof offloads);
-    memset(record, 0, sizeof *record);
-    record->time = (__u64)header->tp_sec * 1000000000u + header->tp_nsec;
-    record->length = header->tp_len;
-    record->captured = header->tp_snaplen;
-    record->direction = link->sll_pkttype == PACKET_OUTGOING;
-    record->gso_segments = 1;
+    record.time = (__u64)header->tp_sec * 1000000000u + header->tp_nsec;
+    record.length = header->tp_len;
+    record.captured = header->tp_snaplen;
+    record.direction = link->sll_pkttype == PACKET_OUTGOING;
     if (header->tp_status & TP_STATUS_VLAN_VALID) {
-        record->flags |= HS_VLAN;
-        record->vlan_tci = header->hv1.tp_vlan_tci;
-        record->vlan_protocol = header->tp_status & TP_STATUS_VLAN_TPID_VALID ? header->hv1.tp_vlan_tpid : ETH_P_8021Q;
+        record.flags |= HS_VLAN;
+        record.vlan_tci = header->hv1.tp_vlan_tci;
+        record.vlan_protocol = header->tp_status & TP_STATUS_VLAN_TPID_VALID ? header->hv1.tp_vlan_tpid : ETH_P_8021Q;
     }
     if (offloads.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-        record->csum_start = offloads.csum_start;
-        record->csum_offset = offloads.csum_offset;
+        record.csum_start = offloads.csum_start;
+        record.csum_offset = offloads.csum_offset;
         /* Kernels do not agree on whether a tag that was taken out counts in csum_start. */
-        record->flags |= record->flags & HS_VLAN && !offloads.gso_size ? HS_CHECKSUM_UNKNOWN : HS_CHECKSUM_PARTIAL;
+        record.flags |= record.flags & HS_VLAN && !offloads.gso_size ? HS_CHECKSUM_UNKNOWN : HS_CHECKSUM_PARTIAL;
     }
     if (offloads.gso_type != VIRTIO_NET_HDR_GSO_NONE && offloads.gso_size) {
-        record->gso_type = gso_type(offloads.gso_type);
-        record->gso_size = offloads.gso_size;
-        record->gso_segments = (header->tp_len + offloads.gso_size - 1) / offloads.gso_size;
+        record.gso_type = gso_type(offloads.gso_type);
+        record.gso_size = offloads.gso_size;
+        record.gso_segments = (header->tp_len + offloads.gso_size - 1) / offloads.gso_size;
     }
-    return frame;
+    return record;
 }
 
 int hs_filter_packets(int socket, int received, int sent, int marked)

@@ -23,8 +23,8 @@ extension Worker {
 
     @inline(__always)
     private mutating func take(_ packet: UnsafeRawPointer, of source: UnsafeMutablePointer<PacketSource>) {
-        var record = hs_record()
-        let bytes = hs_read_packet(packet, &record)
+        var record = hs_read_packet(packet)
+        let bytes = packet + Int(packet.load(fromByteOffset: Int(HS_PACKET_FRAME), as: UInt16.self))
         record.direction ^= source.pointee.received
         let slot = table.pointee.slots[source.pointee.slot]
         record.taps = record.direction == 0 ? slot.inward : slot.outward

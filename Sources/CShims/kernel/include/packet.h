@@ -24,11 +24,13 @@ enum {
     HS_BLOCK_STATUS = offsetof(struct tpacket_block_desc, hdr.bh1.block_status),
     HS_BLOCK_PACKETS = offsetof(struct tpacket_block_desc, hdr.bh1.num_pkts),
     HS_BLOCK_FIRST = offsetof(struct tpacket_block_desc, hdr.bh1.offset_to_first_pkt),
+    /* Of a packet: where its frame is. */
+    HS_PACKET_FRAME = offsetof(struct tpacket3_hdr, tp_mac),
 };
 
 /* The record of a packet of a ring with PACKET_VNET_HDR, as far as the kernel tells it: `time` is that of CLOCK_REALTIME,
-   `direction` 1 for what this host sends. Returns the frame's first byte. */
-HS_LOCK_FREE const void *_Nonnull hs_read_packet(const void *_Nonnull packet, struct hs_record *_Nonnull record);
+   `direction` 1 for what this host sends. */
+HS_LOCK_FREE struct hs_record hs_read_packet(const void *_Nonnull packet);
 
 /* Adds a tunnel of ours to a table of `mask` + 1 zeroed places, a power of two of which some are left empty. */
 void hs_add_own(struct hs_tunnel_key *_Nonnull table, uint32_t mask, const struct hs_tunnel_key *_Nonnull key);
