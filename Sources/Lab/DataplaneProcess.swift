@@ -15,12 +15,16 @@ public final class DataplaneProcess: Sendable {
     ///   - stateDirectory: kept between two starts, so that the second runs the last program again.
     ///   - program: JSON to be run with no control plane; nil runs what the state directory holds.
     ///   - supervised: start the supervisor, which starts the dataplane anew when it dies; `process` is the supervisor.
-    /// - Throws: `LabError` with its own words when it does not come up within ten seconds.
-    public init(in namespace: Namespace, stateDirectory: String, program: String? = nil, supervised: Bool = false)
-        throws
-    {
+    ///   - seconds: that it may take.
+    ///   - wrapper: a command that starts it, with its words.
+    /// - Throws: `LabError` with its own words when it does not come up in time.
+    public init(
+        in namespace: Namespace, stateDirectory: String, program: String? = nil, supervised: Bool = false,
+        seconds: Double = 10, wrapper: [String] = []
+    ) throws {
         self.stateDirectory = stateDirectory
-        var arguments = [try Requirements.executable("heliostat-dataplane"), supervised ? "--supervise" : "run"]
+        var arguments =
+            wrapper + [try Requirements.executable("heliostat-dataplane"), supervised ? "--supervise" : "run"]
         arguments += ["--state-dir", stateDirectory]
         if let program {
             let path = "\(stateDirectory)/lab-program.json"
@@ -30,7 +34,7 @@ public final class DataplaneProcess: Sendable {
         // `Tests/run engine`: whatever the kernel can carry, it carries.
         if getenv("HELIOSTAT_LAB_ENGINE") != nil { arguments += ["--sender-bound", "1000000"] }
         process = try namespace.start(arguments)
-        let came = poll(seconds: 10, every: 0.02) {
+        let came = poll(seconds: seconds, every: 0.02) {
             process.exitStatus != nil || (try? request(#"{"method":"status"}"#, seconds: 1)) != nil
         }
         guard came, process.exitStatus == nil else {

@@ -25,6 +25,8 @@ public final class TappedPair: Sendable {
         public var secondVNI: UInt32 = 5002
         /// `port-a` and `port-b` are no bridge's: what is put between them is the wire.
         public var isWire = false
+        /// NICs in place of the veths between `host` and a, and b; both or none.
+        public var cables: [Cable] = []
 
         public init(mtu: Int = 1500, uplinkMTU: Int? = nil) {
             self.mtu = mtu
@@ -82,6 +84,9 @@ public final class TappedPair: Sendable {
 
     /// Ends every process in the lab's namespaces and deletes them.
     public func delete() {
+        for (cable, end) in zip(options.cables, [(Self.tappedPort, a), (Self.otherPort, b)]) {
+            cable.unplug(end.0, of: host, from: end.1)
+        }
         for namespace in [feeder, collector, secondMonitor, monitor, b, a, host] { namespace.delete() }
     }
 
@@ -99,8 +104,13 @@ public final class TappedPair: Sendable {
         let wide = options.uplinkMTU ?? options.mtu + 100
         try host.ip("link add br0 type bridge stp_state 0 mcast_snooping 0", "link set br0 mtu \(options.mtu) up")
         try addTappedLink()
+        if options.cables.count > 1 {
+            try options.cables[1].plug(Self.otherPort, of: host, to: b, mac: Self.macOfB)
+        } else {
+            try host.ip(Self.veth(Self.otherPort, to: b, mac: Self.macOfB))
+        }
         try host.ip(
-            Self.veth(Self.otherPort, to: b, mac: Self.macOfB), Self.veth(Self.uplink, to: monitor),
+            Self.veth(Self.uplink, to: monitor),
             Self.veth(Self.secondUplink, to: secondMonitor), Self.veth(Self.localPort, to: collector),
             Self.veth(Self.spanPort, to: feeder))
         for (name, mtu) in [
@@ -129,9 +139,12 @@ public final class TappedPair: Sendable {
 
     /// Adds a's link; again after `deleteTappedLink`.
     public func addTappedLink() throws {
-        try host.ip(
-            Self.veth(Self.tappedPort, to: a, mac: Self.macOfA),
-            "link set \(Self.tappedPort) mtu \(options.mtu) master br0 up")
+        if let cable = options.cables.first {
+            try cable.plug(Self.tappedPort, of: host, to: a, mac: Self.macOfA)
+        } else {
+            try host.ip(Self.veth(Self.tappedPort, to: a, mac: Self.macOfA))
+        }
+        try host.ip("link set \(Self.tappedPort) mtu \(options.mtu) master br0 up")
         try a.ip("link set eth0 mtu \(options.mtu) up", "address add \(Self.addressOfA)/24 dev eth0")
     }
 

@@ -141,5 +141,7 @@ struct InlineTests {
         #expect(
             Dataplane.obstacle(links, queues: [1, 1])
                 == "q has an MTU of 9000; inline carries frames up to an MTU of 3506")
+        #expect(InlinePair.copyReason(links, drivers: ["igb", nil]) == nil)
+        #expect(InlinePair.copyReason(links, drivers: ["igb", "virtio_net"])?.hasPrefix("q is a virtio_net") == true)
     }
 }

@@ -68,6 +68,29 @@ import Testing
         #expect(census.free + census.fill == 256 && census.fill == 64)
     }
 
+    /// A driver without copies takes out of a fill ring whatever its own ring has room for: each queue has its share.
+    @Test func noQueueTakesTheChunksOfAnother() {
+        let queues = (0..<2).map { _ in
+            (receive: FakeRing<xdp_desc>(size: 256, filler: xdp_desc()), fill: FakeRing<UInt64>(size: 256, filler: 0))
+        }
+        let spans = queues.enumerated().map { index, queue in
+            let span = UnsafeMutablePointer<SpanSource>.allocate(capacity: 1)
+            span.initialize(
+                to: SpanSource(
+                    socket: -1, number: UInt16(3 + index), slot: 5, receive: queue.receive.mapping,
+                    fill: queue.fill.mapping))
+            return span
+        }
+        _ = rig.publish(
+            Selection(generation: 1, ports: [.init(slot: 5, taps: [(tap, [])])]), [], [], spans: spans)
+        var taken = [0, 0]
+        for _ in 0..<3 {
+            rig.run()
+            for (index, queue) in queues.enumerated() { while queue.fill.pop() != nil { taken[index] += 1 } }
+        }
+        #expect(taken == [96, 96] && rig.worker.census().free == 64)
+    }
+
     /// Every encapsulation in the headroom, with a first chunk of odd length, so that the checksum's pieces are odd too.
     @Test(arguments: MirrorProgram.Encapsulation.allCases, [60, 3800, 9014])
     func everyHeaderFitsIntoTheHeadroom(_ encapsulation: MirrorProgram.Encapsulation, _ length: Int) {

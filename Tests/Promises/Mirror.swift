@@ -19,10 +19,14 @@ final class Mirror {
     static let port = "port", span = "span", tap = "tap"
     static let monitor = "monitor", second = "second", local = "local"
 
+    /// A command that starts every dataplane, with its words.
+    @TaskLocal static var wrapper: [String] = []
+
     private init(_ lab: TappedPair, _ program: MirrorProgram, supervised: Bool) throws {
         self.lab = lab
         directory = try TemporaryDirectory()
-        dataplane = try DataplaneProcess(in: lab.host, stateDirectory: directory.path, supervised: supervised)
+        dataplane = try DataplaneProcess(
+            in: lab.host, stateDirectory: directory.path, supervised: supervised, wrapper: Self.wrapper)
         try apply(program)
     }
 
@@ -53,9 +57,10 @@ final class Mirror {
     }
 
     /// Starts the dataplane again on what the last one, which is dead, has left.
-    func startAgain() throws {
+    func startAgain(seconds: Double = 10) throws {
         dataplane.terminate()
-        dataplane = try DataplaneProcess(in: lab.host, stateDirectory: directory.path)
+        dataplane = try DataplaneProcess(
+            in: lab.host, stateDirectory: directory.path, seconds: seconds, wrapper: Self.wrapper)
     }
 
     /// A program with one tapped (or span) port and some of the three destinations.

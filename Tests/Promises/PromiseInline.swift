@@ -41,24 +41,6 @@ extension Promises {
             }
         }
 
-        /// Milliseconds of the longest pause at the receiver, and of the longest interruption: a pause less what the sender
-        /// was late itself.
-        private struct Gap: CustomStringConvertible {
-            var pause = 0.0, interruption = 0.0
-            var description: String {
-                "longest gap \(Self.text(interruption)) ms (\(Self.text(pause)) ms with the sender's own pauses)"
-            }
-
-            private static func text(_ value: Double) -> String { String(format: "%.1f", value) }
-        }
-
-        private static func longestGap(_ check: StreamCheck, rate: Double = 10_000) -> Gap {
-            check.pauses.reduce(into: Gap()) { gap, pause in
-                gap.pause = max(gap.pause, Double(pause.arrivals.upperBound - pause.arrivals.lowerBound) / 1e6)
-                gap.interruption = max(gap.interruption, Double(pause.interruption(rate: rate)) / 1e6)
-            }
-        }
-
         /// Where pins of the host's namespace are.
         private static func pins(_ mirror: Mirror) throws -> String {
             let attributes = try FileManager.default.attributesOfItem(atPath: mirror.lab.host.path)
@@ -152,7 +134,7 @@ extension Promises {
                 let sent = try senders.map { try $0.stop() }
                 for (index, receiver) in receivers.enumerated() {
                     let check = receiver.settle().streams[0]
-                    let longest = Self.longestGap(check)
+                    let longest = Gap(longestOf: check)
                     let lost = check.lost(of: sent[index])
                     print(
                         "\(isKill ? "kill -9" : "SIGSTOP") \(index == 0 ? "a to b" : "b to a"): \(longest),",
@@ -186,7 +168,7 @@ extension Promises {
                 #expect(copies.wait(seconds: 5) { $0.frames > 5_000 })
                 let sent = try sender.stop()
                 let check = receiver.settle().streams[0]
-                let longest = Self.longestGap(check)
+                let longest = Gap(longestOf: check)
                 print("stop and start: \(longest), \(check.lost(of: sent)) of \(sent.frames) lost")
                 #expect(longest.interruption <= Self.limit * 1000 && check.differing == 0 && check.duplicates == 0)
                 try receiver.stop()

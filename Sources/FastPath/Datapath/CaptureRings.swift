@@ -14,7 +14,7 @@ import Synchronization
 private var longestBusy: UInt64 { 1_000_000 }
 
 /// Wire frames after which a turn ends, so that super-frames do not keep it from anything else.
-private var mostEmitted: Int { 512 }
+var mostEmitted: Int { 512 }
 
 extension Worker {
     /// Acts on up to `budget` records.
@@ -65,9 +65,9 @@ extension Worker {
         for index in 0..<ringCount { rings[index].release() }
     }
 
-    /// Acts on one record under the program that matched it.
+    /// Acts on one record, of a ring or of PacketReceive.swift, under the program that matched it.
     @inline(always)
-    private mutating func take(_ record: UnsafePointer<hs_record>, _ bytes: UnsafeRawPointer) {
+    mutating func take(_ record: UnsafePointer<hs_record>, _ bytes: UnsafeRawPointer) {
         var slots = table.pointee.slots
         if record.pointee.generation != table.pointee.generation {
             slots = table.pointee.previousSlots

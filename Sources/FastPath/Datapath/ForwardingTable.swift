@@ -1,6 +1,7 @@
 // What the worker acts on: an immutable table in raw memory, made by the host side for every change of the program,
 // a next hop, a link or a socket, and taken over by the worker between two turns. Selections and counters outlive it.
 
+import CShims
 public import MirrorProgram
 import Synchronization
 
@@ -79,6 +80,11 @@ struct Table {
     /// Room for the chunks that the host side wants; the worker puts them there when it takes the table.
     var granted: UnsafeMutablePointer<UInt32>
     var wantedCount: Int
+    var packets: UnsafeMutablePointer<UnsafeMutablePointer<PacketSource>>
+    var packetCount: Int
+    /// Outer tuples of our own copies, for what comes from `packets`.
+    var own: UnsafeMutablePointer<hs_tunnel_key>
+    var ownMask: UInt32
     var grantedCount = 0
 }
 
@@ -95,13 +101,14 @@ public final class ForwardingTable {
     /// - Parameters:
     ///   - uplinks: every uplink of `destinations`, and those that still hold chunks.
     ///   - limits: caps of the uplinks, in their order; what is not there has none.
+    ///   - packets: packet sockets in place of the capture rings.
     ///   - returned: chunks of closed sockets.
     ///   - wanted: free chunks to hand over, fewer if there are fewer.
     public init(
         serial: UInt64, current: Selection, previous: Selection? = nil, destinations plans: [DestinationPlan],
         uplinks: [UnsafeMutablePointer<Uplink>], limits: [MirrorProgram.RateLimit?] = [],
-        spans: [UnsafeMutablePointer<SpanSource>], inline: InlineLanes = InlineLanes(), returned: [UInt32] = [],
-        wanted: Int = 0
+        spans: [UnsafeMutablePointer<SpanSource>], inline: InlineLanes = InlineLanes(),
+        packets: PacketSources = PacketSources(), returned: [UInt32] = [], wanted: Int = 0
     ) {
         self.serial = serial
         self.current = current
@@ -113,6 +120,7 @@ public final class ForwardingTable {
         let destinations = plans.enumerated().map { index, plan in
             Destination(plan, template: templates + index * Destination.templateLength)
         }
+        let own = packets.table()
         let buckets = uplinks.indices.map { TokenBucket($0 < limits.count ? limits[$0] : nil) }
         memory = .allocate(capacity: 1)
         memory.initialize(
@@ -126,7 +134,8 @@ public final class ForwardingTable {
                     inline.heartbeats.map { $0.assumingMemoryBound(to: Atomic<UInt64>.self) }),
                 heartbeatCount: inline.heartbeats.count, reserve: inline.reserve,
                 returned: copied(returned), returnedCount: returned.count, granted: .allocate(capacity: max(1, wanted)),
-                wantedCount: wanted))
+                wantedCount: wanted, packets: copied(packets.sources), packetCount: packets.sources.count,
+                own: own.keys, ownMask: own.mask))
     }
 
     /// What the worker granted; valid once it acknowledged this table.
@@ -141,6 +150,8 @@ public final class ForwardingTable {
         memory.pointee.heartbeats.deallocate()
         memory.pointee.returned.deallocate()
         memory.pointee.granted.deallocate()
+        memory.pointee.packets.deallocate()
+        memory.pointee.own.deallocate()
         memory.deallocate()
         templates.deallocate()
     }

@@ -60,10 +60,10 @@ extension Worker {
             exit.pointee.kick()
             lane.pointee.counters.add(passed, InlineCounters.Word.forwarded)
             lane.pointee.counters.add(available &- passed, InlineCounters.Word.blocked)
-            source.pointee.refill(&umem, upTo: umem.freeCount)
+            source.pointee.refill(&umem)
             copy(lane, passed)
         } else {
-            source.pointee.refill(&umem, upTo: umem.freeCount)
+            source.pointee.refill(&umem)
         }
         return available
     }

@@ -27,7 +27,7 @@ public struct RingMapping {
 package struct ProducerRing<Element: BitwiseCopyable>: ~Copyable {
     private let producer, consumer, flags: UnsafeMutablePointer<Atomic<UInt32>>
     private let elements: UnsafeMutablePointer<Element>
-    private let size: UInt32
+    package let size: UInt32
     /// Where the next element goes; what is published may lag behind.
     private var cursor: UInt32
     private var seenConsumer: UInt32
@@ -56,6 +56,9 @@ package struct ProducerRing<Element: BitwiseCopyable>: ~Copyable {
         seenConsumer = consumer.pointee.load(ordering: .acquiring)
         return size &- (cursor &- seenConsumer)
     }
+
+    /// Elements that were ever written, modulo 2³².
+    @inline(__always) package var written: UInt32 { cursor }
 
     /// Precondition: `hasRoom(1)`.
     @inline(__always)
@@ -104,6 +107,9 @@ package struct ConsumerRing<Element: BitwiseCopyable>: ~Copyable {
     /// The element `ahead` places after the next one. Precondition: `ahead < available()`.
     @inline(__always)
     package func peek(_ ahead: UInt32) -> Element { elements[Int((cursor &+ ahead) & mask)] }
+
+    /// Elements that were ever passed, modulo 2³².
+    @inline(__always) package var passed: UInt32 { cursor }
 
     @inline(__always)
     package mutating func advance(_ count: UInt32) { cursor &+= count }

@@ -36,7 +36,7 @@ extension Worker {
             taken &+= count
         }
         if taken > 0 { span.pointee.receive.release() }
-        span.pointee.refill(&umem)
+        span.pointee.refill(&umem, sources: table.pointee.spanCount)
         return taken
     }
 

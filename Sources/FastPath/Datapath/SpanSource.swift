@@ -23,13 +23,25 @@ public struct SpanSource: ~Copyable {
         self.fill = ProducerRing(fill)
     }
 
-    /// Keeps the kernel supplied with chunks, but leaves a quarter of them for copies.
-    @inline(__always)
-    mutating func refill(_ umem: inout UMEM) { refill(&umem, upTo: umem.spare &- umem.chunkCount / 4) }
+    /// Chunks that the kernel has: in the fill ring, in the driver's own ring, or received and not yet passed. A driver
+    /// without copies takes out of the fill ring what its own ring has room for, 1,024 with virtio_net.
+    @inline(__always) private var held: Int { Int(fill.written &- receive.passed) }
 
-    /// Keeps the kernel supplied with chunks, `most` of them now.
+    /// Keeps the kernel supplied with this queue's share of the chunks, a quarter of which is left for copies.
+    ///
+    /// - Parameter sources: number of queues that chunks are shared out to.
     @inline(__always)
-    mutating func refill(_ umem: inout UMEM, upTo most: Int) {
+    mutating func refill(_ umem: inout UMEM, sources: Int) {
+        refill(&umem, min(umem.spare &- umem.chunkCount / 4, umem.chunkCount / 4 &* 3 / sources &- held))
+    }
+
+    /// Keeps the kernel supplied with as many chunks as the fill ring has room for.
+    @inline(__always)
+    mutating func refill(_ umem: inout UMEM) { refill(&umem, min(umem.freeCount, Int(fill.size) &- held)) }
+
+    /// Supplies the kernel with `most` chunks, or none.
+    @inline(__always)
+    private mutating func refill(_ umem: inout UMEM, _ most: Int) {
         // Also when there is nothing to add: the driver may have asked after the last look.
         defer { if fill.needsWakeup() && fill.pending() > 0 { hs_wake_receive(socket) } }
         guard most > 0 else { return }

@@ -67,6 +67,9 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
     for index in 0..<table.pointee.spanCount {
         taken &+= worker.pointee.takeReceived(table.pointee.spans[index], budget: Worker.budget)
     }
+    for index in 0..<table.pointee.packetCount {
+        taken &+= worker.pointee.takePackets(table.pointee.packets[index], budget: Worker.budget)
+    }
     for index in 0..<table.pointee.uplinkCount {
         let uplink = table.pointee.uplinks[index]
         if uplink.pointee.isDirty || uplink.pointee.transmit.pending() > 0 { uplink.pointee.kick() }
@@ -156,6 +159,9 @@ extension Worker {
             return false
         }
         for index in 0..<table.pointee.laneCount where table.pointee.lanes[index].hasFrames() { return false }
+        for index in 0..<table.pointee.packetCount where table.pointee.packets[index].pointee.hasPackets() {
+            return false
+        }
         for index in 0..<table.pointee.uplinkCount where table.pointee.uplinks[index].pointee.wantsKick() {
             return false
         }

@@ -3,5 +3,6 @@
 #include "carry.h"
 #include "host.h"
 #include "lab.h"
+#include "packet.h"
 #include "record.h"
 #include "worker.h"

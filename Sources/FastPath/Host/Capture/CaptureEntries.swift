@@ -41,9 +41,10 @@ package final class CaptureEntries {
     package let generation: UInt32
     /// Bit i of a point: tap i of its slot wants the frames of this direction.
     package let taps: [CapturePoint: UInt64]
-    private let map: Descriptor
-    private let program: CaptureProgram
-    private let carried: CarriedPoints
+    /// Nil without BPF: the worker matches by the selection then.
+    private let map: Descriptor?
+    private let program: CaptureProgram?
+    private let carried: CarriedPoints?
     private var places: [Int] = []
     /// Points whose filters the kernel does not take, and why: their frames are all copied, and the worker judges.
     package private(set) var unfiltered: [(point: CapturePoint, error: HostError)] = []
@@ -52,13 +53,18 @@ package final class CaptureEntries {
     ///   - foreign: points in other network namespaces.
     ///   - plans: what the kernel carries, toward destinations at these places.
     package init(
-        _ program: CaptureProgram, generation: UInt32, taps: [CapturePoint: UInt64],
+        _ program: CaptureProgram?, generation: UInt32, taps: [CapturePoint: UInt64],
         wishes: [CapturePoint: CaptureWish] = [:], foreign: Set<CapturePoint> = [],
         carrying plans: [CapturePoint: CarryPlan] = [:], indices: [String: Int] = [:]
     ) throws(HostError) {
         self.program = program
         self.generation = generation
         self.taps = taps
+        guard let program else {
+            map = nil
+            carried = nil
+            return
+        }
         let map = try Descriptor("cannot make the map of a program's capture points") {
             bpf_map_create(
                 BPF_MAP_TYPE_PERCPU_ARRAY, "hs_captures", 4, UInt32(MemoryLayout<hs_capture>.size),
@@ -66,7 +72,7 @@ package final class CaptureEntries {
         }
         self.map = map
         carried = try CarriedPoints(program, generation: generation, plans, indices: indices)
-        let filters = try placeFilters(wishes)
+        let filters = try placeFilters(wishes, map, program)
         for (point, bits) in taps {
             let filter = filters[point]
             let isOpen = wishes[point]?.filtered.isEmpty == false && filter == nil
@@ -82,17 +88,18 @@ package final class CaptureEntries {
         }
     }
 
-    deinit { for place in places { program.vacate(place) } }
+    deinit { for place in places { program?.vacate(place) } }
 
     /// Loads and places the filter programs, some at a time: the kernel's verifier takes milliseconds for each.
-    private func placeFilters(_ wishes: [CapturePoint: CaptureWish]) throws(HostError) -> [CapturePoint: Int] {
+    private func placeFilters(
+        _ wishes: [CapturePoint: CaptureWish], _ map: Descriptor, _ program: CaptureProgram
+    ) throws(HostError) -> [CapturePoint: Int] {
         var placed: [CapturePoint: Int] = [:]
         var waiting = Array(wishes.filter { !$0.value.filtered.isEmpty })[...]
         while !waiting.isEmpty {
             let batch = waiting.prefix(Self.loadedAtOnce)
             waiting = waiting.dropFirst(batch.count)
             let loads = try batch.map { item throws(HostError) in
-                let (program, map) = (program, map)
                 let translation = FilterTranslation(unfiltered: item.value.unfiltered, filtered: item.value.filtered)
                 return (
                     item.key,
@@ -119,6 +126,7 @@ package final class CaptureEntries {
 
     /// Puts the entries in place. When this returns no program uses the ones before: the kernel waits for that.
     package func install() throws(HostError) {
+        guard let map, let program else { return }
         var key: UInt32 = 0
         var value = map.raw
         try check("cannot put the new capture points in place") {
@@ -128,11 +136,12 @@ package final class CaptureEntries {
 
     /// Adds what the kernel has carried by itself.
     func countCarried(taps: inout [String: KernelTally], destinations: inout [String: KernelTally]) {
-        carried.count(taps: &taps, destinations: &destinations)
+        carried?.count(taps: &taps, destinations: &destinations)
     }
 
     /// Wire frames that matched at a point, and those of them that found no room in the ring, over all CPUs.
     package func counts(_ point: CapturePoint) -> (matched: UInt64, lost: UInt64) {
+        guard let map, let program else { return (0, 0) }
         var values = [hs_capture](repeating: hs_capture(), count: program.possibleCPUs)
         var key = point.index
         guard bpf_map_lookup_elem(map.raw, &key, &values) == 0 else { return (0, 0) }

@@ -11,8 +11,9 @@ package final class CaptureMaps {
     /// A 64-bit word: 1 while the worker sleeps.
     package let needWakeup: UnsafeMutableRawPointer
 
-    private let program: CaptureProgram
-    private var tunnels: Set<TunnelKey> = []
+    private let program: CaptureProgram?
+    /// The tunnels of ours that are known.
+    private(set) var ownTunnels: Set<TunnelKey> = []
 
     /// Hands the rings to the program.
     package init(_ program: CaptureProgram, _ rings: CaptureRingSet) throws(HostError) {
@@ -20,6 +21,15 @@ package final class CaptureMaps {
         self.rings = rings
         try Self.put(rings.rings.filter { $0.cpu < program.possibleCPUs }, into: program.ringsMap)
         needWakeup = try mapPages("the wake-up word", pageSize, PROT_READ | PROT_WRITE, program.needWakeupMap, 0)
+    }
+
+    /// Without BPF: no ring, and a word that nobody else looks at.
+    init() {
+        program = nil
+        rings = .none
+        let word = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+        word.initialize(to: 0)
+        needWakeup = UnsafeMutableRawPointer(word)
     }
 
     /// In one batch, since the kernel waits for its readers after each call; one by one before Linux 5.15.
@@ -39,18 +49,22 @@ package final class CaptureMaps {
 
     /// Makes `own_tunnels` hold exactly these; what is right is not touched.
     package func setOwnTunnels(_ wanted: Set<TunnelKey>) throws(HostError) {
-        for tunnel in wanted.subtracting(tunnels) {
+        guard let program else {
+            ownTunnels = wanted
+            return
+        }
+        for tunnel in wanted.subtracting(ownTunnels) {
             var key = tunnel.key
             var value: UInt32 = 1
             try check("cannot add a tunnel to the loop guard") {
                 bpf_map_update_elem(program.ownTunnelsMap, &key, &value, 0)
             }
-            tunnels.insert(tunnel)
+            ownTunnels.insert(tunnel)
         }
-        for tunnel in tunnels.subtracting(wanted) {
+        for tunnel in ownTunnels.subtracting(wanted) {
             var key = tunnel.key
             _ = bpf_map_delete_elem(program.ownTunnelsMap, &key)
-            tunnels.remove(tunnel)
+            ownTunnels.remove(tunnel)
         }
     }
 }

@@ -21,6 +21,11 @@ package struct CaptureRingSet {
     private static let budget = 32 << 20
     private static let sizes = (2 << 20)...(16 << 20)
 
+    /// No ring at all.
+    package static var none: CaptureRingSet { CaptureRingSet(rings: []) }
+
+    private init(rings: [Ring]) { self.rings = rings }
+
     package init() throws(HostError) {
         let cpus = Self.cpus(in: try readText("/sys/devices/system/cpu/present"))
         let size = Self.size(cpus: cpus.count)

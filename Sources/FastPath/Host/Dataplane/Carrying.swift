@@ -19,6 +19,7 @@ extension Dataplane {
         }
         if encapsulation != nil { return true }
         do throws(HostError) {
+            guard let capture else { throw HostError("BPF may not be loaded") }
             let device = try EncapsulationDevice(capture, kind: hookKind)
             device.setRealTime(offset: worker.realTimeOffset)
             encapsulation = device

@@ -12,7 +12,8 @@ package import MirrorProgram
 package final class Dataplane {
     let logger: Logger
     let epoch: String
-    let capture: CaptureProgram
+    /// Nil where BPF may not be loaded; nothing that is in use then refers to it.
+    let capture: CaptureProgram!
     let maps: CaptureMaps
     /// There once the memory for frames is.
     private(set) var worker: WorkerHost!
@@ -66,9 +67,11 @@ package final class Dataplane {
     var encapsulation: EncapsulationDevice?
     var leavingDevice: EncapsulationDevice?
     var encapsulationError: String?
-    let kernelRoutes: KernelRoutes
+    let kernelRoutes: KernelRoutes?
     /// What the engine `auto` means.
     private let prefersKernel: Bool
+    /// There where BPF may not be loaded.
+    var packets: PacketPorts?
 
     // What was found at the last look.
     var ports: [PortPlan] = []
@@ -95,11 +98,13 @@ package final class Dataplane {
     /// - Parameters:
     ///   - directory: where sequence numbers outlive this process; nil for nowhere.
     ///   - capture: loaded before, or nil.
+    ///   - usesBPF: false captures by packet sockets whatever the kernel allows.
     ///   - senderBound: most ns that a copy may cost the sender of the original where the program leaves the engine open.
     ///   - first: the program to run.
     package init(
         _ loop: EventLoop, logger: Logger, directory: StateDirectory? = nil, capture: CaptureProgram? = nil,
-        hookKind: CaptureHookKind? = nil, senderBound: Int = Dataplane.usualSenderBound, first: MirrorProgram? = nil
+        hookKind: CaptureHookKind? = nil, usesBPF: Bool = true, senderBound: Int = Dataplane.usualSenderBound,
+        first: MirrorProgram? = nil
     ) throws(HostError) {
         self.loop = loop
         self.logger = logger
@@ -110,14 +115,20 @@ package final class Dataplane {
         epoch = String(random.next(), radix: 16)
         let rings = try Background { () throws(HostError) in try CaptureRingSet() }
         let worker = try Background { () throws(HostError) in try WorkerHost() }
-        self.capture = if let capture { capture } else { try .best() }
-        kernelRoutes = KernelRoutes(self.capture.routesMap)
-        prefersKernel = senderBound >= Self.senderCost && self.capture.readsKernelFields
+        let program = Result { () throws(HostError) in
+            if !usesBPF { throw HostError("HELIOSTAT_CAPTURE_HOOK asks for packet sockets") }
+            return if let capture { capture } else { try CaptureProgram.best() }
+        }
         var changed: () -> Void = {}
         kernel = try KernelView(loop) { changed() }
         for name in Sweep.run(kernel.links) { logger.notice("removed filters of an earlier run from \(name)") }
         for name in EncapsulationDevice.sweep(kernel.links) { logger.notice("removed \(name) of an earlier run") }
-        maps = try CaptureMaps(self.capture, try rings.wait())
+        let made = try Self.capture(by: program, Result { () throws(HostError) in try rings.wait() })
+        self.capture = made.program
+        maps = made.maps
+        packets = made.packets
+        kernelRoutes = made.program.map { KernelRoutes($0.routesMap) }
+        prefersKernel = senderBound >= Self.senderCost && made.program?.readsKernelFields == true
         let wake = loop.timer { [unowned self] in reconcile() }
         let tick = loop.timer { [unowned self] in inspect() }
         changed = { wake.schedule(in: .milliseconds(5)) }
@@ -140,6 +151,19 @@ package final class Dataplane {
         if current == nil { deviceChanges.keepTags(in: [:]) }
         reconcile()
         tick.schedule(in: .seconds(1))
+    }
+
+    /// The capture program and its maps, or what stands for them where BPF may not be loaded.
+    private static func capture(
+        by program: Result<CaptureProgram, HostError>, _ rings: Result<CaptureRingSet, HostError>
+    ) throws(HostError) -> (program: CaptureProgram?, maps: CaptureMaps, packets: PacketPorts?) {
+        do throws(HostError) {
+            let program = try program.get()
+            return (program, try CaptureMaps(program, try rings.get()), nil)
+        } catch {
+            if !PacketPorts.means(error.code) { throw error }
+            return (nil, CaptureMaps(), PacketPorts(error))
+        }
     }
 
     /// Captures for the first program; nobody reads the rings yet.

@@ -28,7 +28,7 @@ final class Generation {
 
     init(
         _ number: UInt32, _ program: MirrorProgram, slots: [String: Int], ledger: Ledger,
-        indices: [MirrorProgram.Destination: Int], capture: CaptureProgram, prefersKernel: Bool = false
+        indices: [MirrorProgram.Destination: Int], capture: CaptureProgram?, prefersKernel: Bool = false
     ) throws(HostError) {
         self.number = number
         self.program = program

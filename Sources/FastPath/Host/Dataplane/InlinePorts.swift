@@ -169,7 +169,7 @@ extension Dataplane {
         status.queues = pair.queueCount
         status.changes = pair.changes
         status.displaced = displacements[plan.port.id]
-        status.reason = waits(plan) ?? pair.obstacle
+        status.reason = waits(plan) ?? pair.obstacle ?? pair.copyReason
     }
 
     var inlineStatistics: [InlineStatistics] {

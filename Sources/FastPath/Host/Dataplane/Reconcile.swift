@@ -54,6 +54,7 @@ extension Dataplane {
         for (id, span) in spans where ended.contains(span.interface) { leave(id, span) }
         for (key, pair) in pairs where !ended.isDisjoint(with: key) { cut(key, pair) }
         if let device = encapsulation, ended.contains(device.index) { leaveDevice() }
+        letGoOfPackets(ended)
         deviceChanges.letGo(of: ended)
         deliverProgram?.letGo(of: ended)
     }
@@ -76,7 +77,7 @@ extension Dataplane {
             if !isSame { refusals[port.id] = nil }
             return PortPlan(
                 port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], view,
-                refused: isSame ? refusal?.reason : nil, defaultRoutes: defaultRoutes)
+                refused: refusalWithoutBPF(port) ?? (isSame ? refusal?.reason : nil), defaultRoutes: defaultRoutes)
         }
         refuseForeignPorts(current.program)
         var hops: [Way: Result<NextHop, NextHopFailure>] = [:]
@@ -229,7 +230,8 @@ extension Dataplane {
         return TableShape(
             generation: current?.number ?? 0, previous: previous?.number, rows: rows,
             uplinks: (uplinks.values.map(\.number) + watches.map(\.number)).sorted(), limits: limits,
-            spans: spans.values.flatMap(\.numbers).sorted(), lanes: laneShape)
+            spans: spans.values.flatMap(\.numbers).sorted(), lanes: laneShape,
+            packets: packets.map { Set($0.captures.keys) } ?? [], guarded: packets == nil ? [] : maps.ownTunnels)
     }
 
     func contents() -> WorkerHost.Contents {
@@ -249,7 +251,7 @@ extension Dataplane {
             current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection,
             destinations: rows,
             uplinks: pointers.map(\.1), limits: uplinks.keys.map { limits[$0] }, spans: spans.values.flatMap(\.sources),
-            inline: inlineLanes)
+            inline: inlineLanes, packets: packetSources)
     }
 
     private func sequence(_ header: OuterHeader) -> SequenceWord? {
@@ -260,8 +262,8 @@ extension Dataplane {
     func publish() throws(HostError) {
         let wanted = shape
         let routes = wantedRoutes
-        try kernelRoutes.put(routes)
-        defer { kernelRoutes.retain(routes.keys) }
+        try kernelRoutes?.put(routes)
+        defer { kernelRoutes?.retain(routes.keys) }
         let hasLeft = [
             leavingDevice == nil, leavingUplinks.isEmpty, leavingSpans.isEmpty, leavingPairs.isEmpty,
             leavingWatches.isEmpty,
@@ -311,6 +313,7 @@ extension Dataplane {
     /// Attaches what is missing, several at a time: each attachment waits for the kernel's readers, and they can wait
     /// together.
     func placeHooks() -> Bool {
+        if packets != nil { return placePackets() }
         let wanted = ports.flatMap { plan in plan.hooks.map { (place: $0, port: plan.port) } }
         replaceXDP(by: wanted.map(\.place))
         for place in Set(hooks.keys).subtracting(wanted.map(\.place)) { hooks[place] = nil }
@@ -386,7 +389,7 @@ extension Dataplane {
     private func attach(_ place: HookPlace, _ name: String) -> Result<Attachment, HostError> {
         let known = place.isXDP ? nil : loaded[place.point]
         let kind = place.isXDP ? .xdp : hookKind
-        let capture = capture
+        let capture: CaptureProgram = capture
         return Result { () throws(HostError) in
             try Background { () throws(HostError) in
                 let direction = hs_direction(UInt32(place.point.direction))
@@ -436,6 +439,7 @@ extension Dataplane {
     func foldDrops() {
         for (id, span) in spans { foldDrops(of: id, span) }
         foldPairDrops()
+        foldPacketDrops()
     }
 
     private func foldDrops(of id: String, _ span: SpanPort) {

@@ -38,7 +38,7 @@ extension Dataplane {
             return status
         }
         status.obtained = plan.mode
-        status.reason = plan.refusal
+        status.reason = plan.refusal ?? (plan.mode == .tap ? packets?.explanation : nil)
         if plan.mode == .inline {
             describe(plan, &status)
             return status
@@ -50,7 +50,7 @@ extension Dataplane {
             status.mtuLimit = span.mtuLimit
         } else {
             let kinds = Set(plan.hooks.compactMap { hooks[$0]?.kind.rawValue }).sorted(by: >)
-            status.hook = kinds.isEmpty ? nil : kinds.joined(separator: "+")
+            status.hook = kinds.isEmpty ? packetHook(plan) : kinds.joined(separator: "+")
         }
         if let link = plan.link { describe(link, of: plan, in: &status) }
         return status

@@ -23,6 +23,9 @@ struct TableShape: Equatable {
     var limits: [Int32: MirrorProgram.RateLimit]
     var spans: [UInt16]
     var lanes: [Lane]
+    var packets: Set<PacketPlace>
+    /// Tunnels of ours that the worker must know by itself.
+    var guarded: Set<TunnelKey>
 
     /// A pair's sockets under the port that it is at the moment.
     struct Lane: Equatable {

@@ -34,6 +34,7 @@ final class WorkerHost {
         var limits: [MirrorProgram.RateLimit?]
         var spans: [UnsafeMutablePointer<SpanSource>]
         var inline = InlineLanes()
+        var packets = PacketSources()
     }
 
     /// 32 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
@@ -147,7 +148,7 @@ final class WorkerHost {
         return ForwardingTable(
             serial: serial, current: contents.current, previous: contents.previous, destinations: contents.destinations,
             uplinks: contents.uplinks, limits: contents.limits, spans: contents.spans, inline: contents.inline,
-            returned: returning, wanted: wanted)
+            packets: contents.packets, returned: returning, wanted: wanted)
     }
 
     /// Takes back chunks of a socket that is closed and in no table, with the next table.

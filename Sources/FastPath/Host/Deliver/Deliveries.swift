@@ -34,6 +34,10 @@ extension Dataplane {
     /// - Returns: whether all of it is done.
     func placeDeliveries() -> Bool {
         if deliveryPlans.isEmpty, deliverProgram == nil { return true }
+        if let packets {
+            deliveryError = packets.refusal(of: "a delivery")
+            return true
+        }
         do throws(HostError) {
             if deliverProgram == nil { deliverProgram = try DeliverProgram(kind: hookKind) }
             try deliverProgram!.apply(deliveryPlans)

@@ -10,7 +10,7 @@ import Glibc
 import MirrorProgram
 
 /// Two connected ports. Cut or leave it, publish a table without it, and only then let it go.
-final class InlinePair {
+package final class InlinePair {
     /// The port and its pair, in this order.
     let links: [Link]
     let numbers: [UInt16]
@@ -18,6 +18,8 @@ final class InlinePair {
     let ringSize: Int
     /// Why the kernel could not carry the frames by itself if it had to; looked at every second.
     private(set) var obstacle: String?
+    /// Why frames are copied where the drivers could do without.
+    let copyReason: String?
 
     private let pins: InlinePins
     private let program: InlineProgram
@@ -54,6 +56,7 @@ final class InlinePair {
         self.pins = pins
         let count = numbers.count / 2
         ringSize = Self.ringSize(queues: count)
+        copyReason = Self.copyReason(links, drivers: links.map { Ethtool.driver($0.name) })
         program = try InlineProgram(ownTunnels: ownTunnels, interfaces: links.map(\.index))
         var fresh: [Link] = []
         do throws(HostError) {
@@ -104,7 +107,7 @@ final class InlinePair {
             let addresses = part.map { UInt64($0) * UInt64(UMEM.chunkSize) }
             let socket = try XSKSocket.open(
                 .bothWays, interface: link.index, name: link.name, queue: place % count, area: worker.area,
-                chunks: addresses, ringSize: ringSize)
+                chunks: addresses, ringSize: ringSize, copying: copyReason != nil)
             worker.thread.place(part, inFillRingOf: number)
             try worker.wake(on: socket.descriptor)
             queues[place / count].append(Self.queue(socket, number))
@@ -125,6 +128,15 @@ final class InlinePair {
         exit.initialize(
             to: Uplink(socket: raw, number: number, transmit: socket.transmit!, completion: socket.completion))
         return Queue(socket: socket, source: source, exit: exit, counters: .allocate())
+    }
+
+    /// Pure: virtio_net sends a redirected frame only with room in front of it for a header of its own, and one that was
+    /// received without copying has none (xdp_convert_zc_to_xdp_frame in net/core/xdp.c): it would be lost.
+    package static func copyReason(_ links: [Link], drivers: [String?]) -> String? {
+        guard let place = drivers.firstIndex(of: "virtio_net") else { return nil }
+        return
+            "\(links[place].name) is a virtio_net, which takes no redirected frame that was received without copying, "
+            + "and without the worker nothing would pass: copy mode"
     }
 
     private static func cannotTransmit(_ link: Link) -> String {

@@ -1,5 +1,5 @@
 // What ethtool(8) asks and sets, by the ioctl that every kernel has (linux/ethtool.h). Before it: an interface's name.
-// After it: SpanPort.swift, which steers every queue, and DeviceChanges.swift, which keeps tags in the frames.
+// After it: SpanPort.swift and InlinePair.swift, which serve every queue, and DeviceChanges.swift, which keeps tags in the frames.
 
 import CShims
 import Glibc
@@ -38,6 +38,14 @@ enum Ethtool {
 
     /// ETH_GSTRING_LEN
     private static var nameLength: Int { 32 }
+
+    /// Name of an interface's driver; nil where it has none to tell.
+    static func driver(_ name: String) -> String? {
+        var information = ethtool_drvinfo()
+        information.cmd = UInt32(ETHTOOL_GDRVINFO)
+        guard (try? ask("", name, &information)) != nil else { return nil }
+        return withUnsafeBytes(of: information.driver) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
 
     /// Whether the NIC takes the VLAN tag out of what it receives.
     static func takesTagsOut(_ name: String) throws(HostError) -> Bool { try flags(name) & rxvlan != 0 }

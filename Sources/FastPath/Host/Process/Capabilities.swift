@@ -22,10 +22,9 @@ package struct Capabilities {
     package var bpf: Bool { has(HS_CAP_BPF) || has(HS_CAP_SYS_ADMIN) }
     package var perfmon: Bool { has(HS_CAP_PERFMON) || has(HS_CAP_SYS_ADMIN) }
 
-    /// Names of what a dataplane cannot do without and does not have.
+    /// Names of what a dataplane cannot do without and does not have. Without CAP_BPF it captures by packet sockets.
     package var missing: [String] {
         var names: [String] = []
-        if !bpf { names.append("CAP_BPF") }
         if !has(HS_CAP_NET_ADMIN) { names.append("CAP_NET_ADMIN") }
         if !has(HS_CAP_NET_RAW) { names.append("CAP_NET_RAW") }
         if !has(HS_CAP_IPC_LOCK) { names.append("CAP_IPC_LOCK") }

@@ -31,16 +31,19 @@ package struct DataplaneProcess {
         let capabilities = try Capabilities()
         try capabilities.check()
         let program = try programFile.map { file throws(HostError) in try Self.read(file) }
-        let (directory, capture) = try open()
+        let hook = try Self.hookKind()
+        let (directory, capture) = try open(usesBPF: hook.usesBPF)
         signal(SIGPIPE, SIG_IGN)
         let signals = try SignalDescriptor([SIGTERM, SIGINT])
         let loop = try EventLoop()
         let dataplane = try Dataplane(
-            loop, logger: logger, directory: directory, capture: capture, hookKind: try Self.hookKind(),
-            senderBound: senderBound, first: program ?? Self.last(directory, logger))
+            loop, logger: logger, directory: directory, capture: capture, hookKind: hook.kind,
+            usesBPF: hook.usesBPF, senderBound: senderBound, first: program ?? Self.last(directory, logger))
         Priority.set(Priority.normal)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")
-        if !dataplane.capture.readsKernelFields {
+        if let packets = dataplane.packets {
+            logger.warning("`tap` ports are captured \(packets.explanation); other modes and deliveries are refused")
+        } else if !dataplane.capture.readsKernelFields {
             logger.notice(
                 "checksum and GSO fields of the kernel cannot be read (CAP_PERFMON, Linux 6.2): judging by the frames")
         }
@@ -62,11 +65,12 @@ package struct DataplaneProcess {
 
     /// Takes the state directory. One that stands by does the longest part of starting before it waits, and ends with
     /// its supervisor until it works.
-    private func open() throws(HostError) -> (StateDirectory, CaptureProgram?) {
+    private func open(usesBPF: Bool) throws(HostError) -> (StateDirectory, CaptureProgram?) {
         guard let supervisor else { return (try StateDirectory(stateDirectory), nil) }
         _ = hs_signal_at_parents_end(SIGKILL)
         if getppid() != supervisor { throw HostError("the supervisor (pid \(supervisor)) is gone") }
-        let capture = try CaptureProgram.best()
+        // Where BPF may not be loaded the dataplane finds out once more, and says so.
+        let capture = usesBPF ? try? CaptureProgram.best() : nil
         let directory = try StateDirectory(stateDirectory, waiting: true)
         _ = hs_signal_at_parents_end(0)
         return (directory, capture)
@@ -95,12 +99,13 @@ package struct DataplaneProcess {
         }
     }
 
-    /// HELIOSTAT_CAPTURE_HOOK=clsact takes clsact where tcx is there too.
-    private static func hookKind() throws(HostError) -> CaptureHookKind? {
-        guard let value = getenv("HELIOSTAT_CAPTURE_HOOK").map({ String(cString: $0) }) else { return nil }
+    /// HELIOSTAT_CAPTURE_HOOK=clsact takes clsact where tcx is there too, af_packet packet sockets where BPF is.
+    private static func hookKind() throws(HostError) -> (kind: CaptureHookKind?, usesBPF: Bool) {
+        guard let value = getenv("HELIOSTAT_CAPTURE_HOOK").map({ String(cString: $0) }) else { return (nil, true) }
+        if value == "af_packet" { return (nil, false) }
         guard let kind = CaptureHookKind(rawValue: value), kind != .xdp else {
-            throw HostError("HELIOSTAT_CAPTURE_HOOK is '\(value)'; use tcx or clsact")
+            throw HostError("HELIOSTAT_CAPTURE_HOOK is '\(value)'; use tcx, clsact or af_packet")
         }
-        return kind
+        return (kind, true)
     }
 }

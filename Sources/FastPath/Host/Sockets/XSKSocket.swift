@@ -60,17 +60,18 @@ package final class XSKSocket {
     /// - Parameters:
     ///   - chunks: addresses for the fill ring, which must have chunks before the first frame comes.
     ///   - ringSize: a power of two.
+    ///   - copying: copy mode whatever the driver has.
     /// - Throws: `code` EBUSY while the queue's last user is not quite gone, or for as long as there is one.
     package static func open(
         _ role: Role, interface: Int32, name: String, queue: Int, area: Area, chunks: [UInt64] = [],
-        ringSize: Int = XSKSocket.ringSize
+        ringSize: Int = XSKSocket.ringSize, copying: Bool = false
     ) throws(HostError) -> XSKSocket {
         let copy = Int(XDP_COPY), zeroCopy = Int(XDP_ZEROCOPY)
         let modes =
             switch role {
             case .transmit: [copy | sg, copy]
             case .receive, .transmitAlone: [zeroCopy | sg, zeroCopy, copy | sg, copy]
-            case .bothWays: [zeroCopy, copy]
+            case .bothWays: copying ? [copy] : [zeroCopy, copy]
             }
         var last = HostError("no mode was tried")
         for mode in modes {
