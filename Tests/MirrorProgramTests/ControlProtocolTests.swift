@@ -54,7 +54,7 @@ struct ControlProtocolTests {
             {"status":{"deliveries":[{"id":"from-b","state":"ready","underlays":["eth1"]}],"destinations":[{"id":"ids","mtu":1500,"reason":"192.0.2.9 does not answer","source":"192.0.2.1",\
             "state":"unreachable","uplink":"eth1"}],"epoch":"e1","generation":3,"pid":42,\
             "ports":[{"capture":"tap","hook":"tcx","id":"web","interface":"veth0","mtu":1500,"side":"peer",\
-            "state":"capturing"}],"taps":[{"id":"t","state":"active"}],"uplinks":[],"version":"0.1"}}
+            "state":"capturing"}],"taps":[{"id":"t","state":"active"}],"uplinks":[],"version":"0.1","workers":[]}}
             """
         #expect(try encoded(DataplaneReply(status: status)) == text)
         #expect(try decoded(text) == DataplaneReply(status: status))

@@ -11,16 +11,30 @@ public struct SpanSource: ~Copyable {
     let number: UInt16
     /// Slot of a `span` port in a selection.
     let slot: Int
+    /// The driver looks for frames while it is called.
+    let isBusyPolled: Bool
     var receive: ConsumerRing<xdp_desc>
     var fill: ProducerRing<UInt64>
 
     /// - Parameter fill: the ring as it is after the first chunks were put into it, before the socket was bound.
-    public init(socket: Int32, number: UInt16, slot: Int, receive: RingMapping, fill: RingMapping) {
+    public init(
+        socket: Int32, number: UInt16, slot: Int, receive: RingMapping, fill: RingMapping, isBusyPolled: Bool = false
+    ) {
+        self.isBusyPolled = isBusyPolled
         self.socket = socket
         self.number = number
         self.slot = slot
         self.receive = ConsumerRing(receive)
         self.fill = ProducerRing(fill)
+    }
+
+    /// Frames that are there, after a look by the driver if there is none at first and it has to be called for that.
+    @inline(__always)
+    func available() -> Int {
+        let count = receive.available()
+        if count != 0 || !isBusyPolled { return Int(count) }
+        hs_wake_receive(socket)
+        return Int(receive.available())
     }
 
     /// Keeps the kernel supplied with chunks, but leaves a quarter of them for copies.

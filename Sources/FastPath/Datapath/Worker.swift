@@ -39,6 +39,8 @@ struct Worker: ~Copyable {
     /// The word of capture.bpf.c: 1 asks for a wake-up with the next record.
     let needWakeup: UnsafeMutablePointer<Atomic<UInt64>>
     let epoll: Int32
+    /// It has its CPU for itself and never waits.
+    let polls: Bool
     /// The host side's word for `toRealTime`.
     let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
 
@@ -76,7 +78,7 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
 
 /// Turn after turn until the host side says stop. After a turn that did not find a budget's worth in the capture rings
 /// it naps, so that the next one has a batch: a system call, a softirq and the rings' shared words cost the same for one
-/// copy as for many, and what reads them all the time slows the sender down. Idle, it spins for a moment, then sleeps in
+/// copy as for many, and what reads them all the time slows the sender down. Real-time workers do nothing of this. Idle, it spins for a moment, then sleeps in
 /// short steps, and only then asks the capture program for a wake-up: so only the first frame after a pause pays for one.
 @_noLocks
 @c(heliostat_worker_run)
@@ -85,7 +87,9 @@ public func workerRun(_ memory: UnsafeMutableRawPointer) {
     var idle = 0
     while worker.pointee.stop.pointee.load(ordering: .relaxed) == 0 {
         let taken = workerTurn(memory)
-        if taken > 0 {
+        if worker.pointee.polls {
+            if taken == 0 { hs_pause() }
+        } else if taken > 0 {
             idle = 0
             let table = worker.pointee.table
             if taken < Worker.budget && table.pointee.spanCount == 0 && table.pointee.laneCount == 0 {

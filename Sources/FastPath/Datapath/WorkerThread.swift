@@ -24,10 +24,11 @@ public final class WorkerThread: @unchecked Sendable {
     ///   - needWakeup: the mapped word of capture.bpf.c, 8 bytes.
     ///   - epoll: an epoll instance that has every ring, every span socket and the host side's bell; only its
     ///     readiness matters.
+    ///   - polls: turn follows turn without a pause.
     ///   - table: the first table.
     public init(
         umem: consuming UMEM, rings: [CaptureRingMapping], needWakeup: UnsafeMutableRawPointer, epoll: Int32,
-        table: ForwardingTable
+        polls: Bool = false, table: ForwardingTable
     ) {
         published = .allocate(capacity: 1)
         published.initialize(to: Atomic(UInt(bitPattern: table.memory)))
@@ -47,7 +48,7 @@ public final class WorkerThread: @unchecked Sendable {
                 umem: umem, rings: readers, ringCount: rings.count, table: table.memory, strays: strays,
                 scratch: .allocate(byteCount: 1 << 17, alignment: 64), parts: .allocate(capacity: 64), desk: Desk(),
                 published: published, acknowledged: acknowledged, stop: stopWord,
-                needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll,
+                needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll, polls: polls,
                 realTimeOffset: realTimeOffset))
         worker.pointee.takeLimits()
     }

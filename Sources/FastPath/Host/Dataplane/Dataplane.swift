@@ -87,10 +87,12 @@ package final class Dataplane {
     /// - Parameters:
     ///   - directory: where sequence numbers outlive this process; nil for nowhere.
     ///   - capture: loaded before, or nil.
+    ///   - cores: the one worker, and whether its sockets busy-poll.
     ///   - first: the program to run.
     package init(
         _ loop: EventLoop, logger: Logger, directory: StateDirectory? = nil, capture: CaptureProgram? = nil,
-        hookKind: CaptureHookKind? = nil, first: MirrorProgram? = nil
+        hookKind: CaptureHookKind? = nil, cores: (plan: WorkerPlan, busyPolls: Bool) = (WorkerPlan(), false),
+        first: MirrorProgram? = nil
     ) throws(HostError) {
         self.loop = loop
         self.logger = logger
@@ -100,7 +102,9 @@ package final class Dataplane {
         var random = SystemRandomNumberGenerator()
         epoch = String(random.next(), radix: 16)
         let rings = try Background { () throws(HostError) in try CaptureRingSet() }
-        let worker = try Background { () throws(HostError) in try WorkerHost() }
+        let worker = try Background { () throws(HostError) in
+            try WorkerHost(cores.plan, busyPolls: cores.busyPolls)
+        }
         self.capture = if let capture { capture } else { try .best() }
         var changed: () -> Void = {}
         kernel = try KernelView(loop) { changed() }
@@ -124,6 +128,9 @@ package final class Dataplane {
         if current != nil { _ = openUplinks() }
         published = shape
         try self.worker.start(maps, contents())
+        if let obstacle = self.worker.obstacle {
+            logger.warning("the worker runs otherwise than asked for: \(obstacle)")
+        }
         // What an earlier run has changed is put back, unless the first program goes on with it.
         if current == nil { deviceChanges.keepTags(in: [:]) }
         reconcile()

@@ -14,6 +14,7 @@ final class SpanPort {
     private(set) var sources: [UnsafeMutablePointer<SpanSource>] = []
     /// Every socket receives without copying.
     var isZeroCopy: Bool { sockets.allSatisfy(\.isZeroCopy) }
+    var isBusyPolled: Bool { sockets.allSatisfy(\.isBusyPolled) }
     var queues: Int { sockets.count }
     /// Largest MTU whose frames, with a tag, fit into a chunk behind the kernel's headroom and ours; nil where a frame may
     /// lie in several.
@@ -58,7 +59,8 @@ final class SpanPort {
             let source = UnsafeMutablePointer<SpanSource>.allocate(capacity: 1)
             source.initialize(
                 to: SpanSource(
-                    socket: socket.descriptor.raw, number: number, slot: slot, receive: socket.data, fill: socket.fill))
+                    socket: socket.descriptor.raw, number: number, slot: slot, receive: socket.data, fill: socket.fill,
+                    isBusyPolled: socket.isBusyPolled))
             sources.append(source)
         }
         for (queue, socket) in sockets.enumerated() { try steer.steer(queue: queue, into: socket.descriptor) }

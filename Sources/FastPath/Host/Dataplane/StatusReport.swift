@@ -19,7 +19,7 @@ extension Dataplane {
         return DataplaneStatus(
             version: dataplaneVersion, pid: getpid(), epoch: epoch, generation: current?.program.generation,
             ports: ports, destinations: destinations, taps: taps, deliveries: deliveryPlans.map(status),
-            uplinks: uplinkStatus())
+            uplinks: uplinkStatus(), workers: [worker.status(self.ports.map(\.port.id))])
     }
 
     private func status(_ plan: PortPlan) -> PortStatus {
@@ -46,6 +46,7 @@ extension Dataplane {
         if plan.mode == .span, let span = spans[plan.port.id] {
             status.hook = "xdp-native"
             status.zeroCopy = span.isZeroCopy
+            status.busyPoll = worker.area.busyPolls ? span.isBusyPolled : nil
             status.queues = span.queues
             status.mtuLimit = span.mtuLimit
         } else {

@@ -30,9 +30,11 @@ extension Dataplane {
     /// The uplinks in use, and those that cannot be.
     func uplinkStatus() -> [UplinkStatus] {
         let open = uplinks.map { index, uplink in
-            UplinkStatus(
+            var status = UplinkStatus(
                 interface: kernel.links[index]?.name ?? "\(index)", kinds: [.afXDP], dedicated: uplink.isDedicated,
                 zeroCopy: uplink.isZeroCopy)
+            status.busyPoll = worker.area.busyPolls ? uplink.isBusyPolled : nil
+            return status
         }
         let failed = uplinkErrors.filter { uplinks[$0.key] == nil }.map { index, reason in
             let name = kernel.links[index]?.name ?? "\(index)"

@@ -39,6 +39,8 @@ final class UplinkSocket {
     /// The driver sends from the frames' memory itself.
     var isZeroCopy: Bool { socket.isZeroCopy }
 
+    var isBusyPolled: Bool { socket.isBusyPolled }
+
     /// Whether frames may be longer than a chunk.
     var takesLongFrames: Bool { socket.takesLongFrames }
 

@@ -10,7 +10,13 @@ import MirrorProgram
 final class WorkerHost {
     /// There from `start` on.
     private(set) var thread: WorkerThread!
+    let plan: WorkerPlan
     let area: XSKSocket.Area
+    private let memory: FrameMemory
+    /// Why it does not run as it is planned, in the kernel's words.
+    private var obstacles: [String] = []
+    private lazy var pages: WorkerStatus.Pages =
+        memory.isHuge ? .huge : FrameMemory.transparentBytes(at: memory.base) > 0 ? .transparent : .plain
     private let epoll, bell: Descriptor
     private var handle = pthread_t()
     private var serial: UInt64 = 0
@@ -18,7 +24,7 @@ final class WorkerHost {
     private var umem: UMEM?
     /// A table that the worker has not taken within its time.
     private var late: ForwardingTable?
-    private var nice = Priority.worker
+    private var nice: Int32
     /// Chunks that go back to the worker with the next table.
     private(set) var returning: [UInt32] = []
 
@@ -38,12 +44,13 @@ final class WorkerHost {
     private static let chunkCount = 8192
 
     /// Maps the memory for frames; sockets can register it from now on.
-    init() throws(HostError) {
-        guard let umem = UMEM(chunkCount: Self.chunkCount) else {
-            throw HostError("cannot map \(Self.chunkCount * UMEM.chunkSize >> 20) MiB for frames; free some memory")
-        }
-        area = XSKSocket.Area(base: umem.base, bytes: umem.byteCount, chunkSize: UMEM.chunkSize)
-        self.umem = consume umem
+    init(_ plan: WorkerPlan = WorkerPlan(), busyPolls: Bool = false) throws(HostError) {
+        self.plan = plan
+        nice = plan.isAlone ? Priority.normal : Priority.worker
+        memory = try FrameMemory(bytes: Self.chunkCount * UMEM.chunkSize, node: plan.node)
+        umem = UMEM(memory.base, chunkCount: Self.chunkCount)
+        area = XSKSocket.Area(
+            base: memory.base, bytes: memory.bytes, chunkSize: UMEM.chunkSize, busyPolls: busyPolls)
         epoll = try Descriptor("cannot make the worker's epoll set") { epoll_create1(Int32(EPOLL_CLOEXEC)) }
         bell = try Descriptor("cannot make the worker's bell") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
         // The bell is edge-triggered, so that nobody has to read it.
@@ -55,18 +62,45 @@ final class WorkerHost {
         for ring in maps.rings.rings { try wake(on: ring.descriptor) }
         thread = WorkerThread(
             umem: umem.take()!, rings: maps.rings.rings.map(\.mapping), needWakeup: maps.needWakeup, epoll: epoll.raw,
-            table: table(contents, wanted: 0))
+            polls: plan.isRealTime, table: table(contents, wanted: 0))
         followClock()
         let result = pthread_create(
             &handle, nil,
             { context in
                 pthread_setname_np(pthread_self(), "hs-worker")
-                Priority.set(Priority.worker)
                 Unmanaged<WorkerThread>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
             }, Unmanaged.passRetained(thread).toOpaque())
         if result != 0 { throw .system("cannot start the worker thread", result) }
+        place()
     }
+
+    /// Puts the thread where it belongs; it runs already, as any other.
+    private func place() {
+        while thread.kernelID == 0 { usleep(10) }
+        let id = thread.kernelID
+        Priority.set(nice, ofThread: id)
+        if !plan.cpus.isEmpty, hs_run_on(id, plan.cpus.map(Int32.init), Int32(plan.cpus.count)) != 0 {
+            obstacles.append("not on CPU \(plan.cpus): \(String(cString: strerror(errno)))")
+        }
+        if plan.isRealTime, hs_make_real_time(id) != 0 {
+            obstacles.append("not in real time: \(String(cString: strerror(errno)))")
+        }
+        if let obstacle = memory.obstacle { obstacles.append(obstacle) }
+    }
+
+    /// - Parameter ports: ids of those that it serves.
+    func status(_ ports: [String]) -> WorkerStatus {
+        let isRealTime = hs_is_real_time(thread.kernelID) != 0
+        let nice = getpriority(Int32(PRIO_PROCESS.rawValue), id_t(thread.kernelID))
+        return WorkerStatus(
+            cpus: plan.cpus.isEmpty ? nil : plan.cpus, scheduling: isRealTime ? "fifo 1" : "nice \(nice)", pages: pages,
+            node: FrameMemory.node(of: memory.base), ports: ports.sorted(),
+            reason: obstacles.isEmpty ? nil : obstacles.joined(separator: "; "))
+    }
+
+    /// For the log, once: as it was planned and is not.
+    var obstacle: String? { obstacles.isEmpty ? nil : obstacles.joined(separator: "; ") }
 
     /// Tells the worker how far CLOCK_REALTIME, which people and NTP set, is ahead of the clock of the records. The
     /// reading that took the least time is the nearest one.
@@ -120,7 +154,8 @@ final class WorkerHost {
 
     /// Copies yield to those whose frames they are, but originals depend on this thread.
     private func prioritise(_ contents: Contents) {
-        let nice = contents.inline.lanes.isEmpty ? Priority.worker : Priority.carrier
+        let usual = plan.isAlone ? Priority.normal : Priority.worker
+        let nice = contents.inline.lanes.isEmpty ? usual : Priority.carrier
         if nice == self.nice { return }
         self.nice = nice
         Priority.set(nice, ofThread: thread.kernelID)

@@ -120,7 +120,9 @@ final class InlinePair {
         let raw = socket.descriptor.raw
         let source = UnsafeMutablePointer<SpanSource>.allocate(capacity: 1)
         source.initialize(
-            to: SpanSource(socket: raw, number: number, slot: 0, receive: socket.data, fill: socket.fill))
+            to: SpanSource(
+                socket: raw, number: number, slot: 0, receive: socket.data, fill: socket.fill,
+                isBusyPolled: socket.isBusyPolled))
         let exit = UnsafeMutablePointer<Uplink>.allocate(capacity: 1)
         exit.initialize(
             to: Uplink(socket: raw, number: number, transmit: socket.transmit!, completion: socket.completion))

@@ -15,7 +15,12 @@ package struct DataplaneProcess {
     /// Process id of the supervisor to stand by for: the state directory's lock is waited for, instead of refusing.
     package var supervisor: Int32?
 
-    package init(stateDirectory: String, programFile: String?, supervisor: Int32?) {
+    package var cores: CoreOptions
+
+    package init(
+        stateDirectory: String, programFile: String?, supervisor: Int32?, cores: CoreOptions = CoreOptions()
+    ) {
+        self.cores = cores
         self.stateDirectory = stateDirectory
         self.programFile = programFile
         self.supervisor = supervisor
@@ -28,13 +33,18 @@ package struct DataplaneProcess {
         let capabilities = try Capabilities()
         try capabilities.check()
         let program = try programFile.map { file throws(HostError) in try Self.read(file) }
+        let options = try cores.completed()
+        let workers = try WorkerPlan.workers(try Topology(), options)
+        if workers.count > 1, options.workers != nil || !options.cpus.isEmpty {
+            throw HostError("this version runs one worker, not \(workers.count)")
+        }
         let (directory, capture) = try open()
         signal(SIGPIPE, SIG_IGN)
         let signals = try SignalDescriptor([SIGTERM, SIGINT])
         let loop = try EventLoop()
         let dataplane = try Dataplane(
             loop, logger: logger, directory: directory, capture: capture, hookKind: try Self.hookKind(),
-            first: program ?? Self.last(directory, logger))
+            cores: (workers[0], options.busyPolls), first: program ?? Self.last(directory, logger))
         Priority.set(Priority.normal)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")
         if !dataplane.capture.readsKernelFields {

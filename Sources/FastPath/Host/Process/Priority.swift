@@ -1,5 +1,5 @@
 // Who comes first on a CPU: a dataplane that starts, for a tenth of a second, so that copies resume soon on a busy
-// machine; then everybody else before the worker.
+// machine; then everybody else before the workers, unless they have CPUs of their own.
 
 import Glibc
 
@@ -8,7 +8,7 @@ enum Priority {
     /// Of the main thread until it captures, and of the supervisor.
     static let start: Int32 = -10
     static let normal: Int32 = 0
-    /// Of the worker: copies yield to those whose frames they are.
+    /// Of a worker that shares its CPU: copies yield to those whose frames they are.
     static let worker: Int32 = 5
     /// Of the worker while originals of `inline` ports depend on it.
     static let carrier: Int32 = -15
