@@ -82,11 +82,12 @@ final class Rig {
     func publish(
         _ selection: Selection, previous: Selection? = nil, _ destinations: [DestinationPlan], _ uplinks: [FakeUplink],
         limits: [MirrorProgram.RateLimit?] = [], spans: [UnsafeMutablePointer<SpanSource>] = [],
-        inline: InlineLanes = InlineLanes(), wanted: Int = 0
+        handovers: [UnsafeMutablePointer<Handover>] = [], inline: InlineLanes = InlineLanes(), wanted: Int = 0
     ) -> ForwardingTable {
         let table = ForwardingTable(
             serial: serial, current: selection, previous: previous, destinations: destinations,
-            uplinks: uplinks.map(\.uplink), limits: limits, spans: spans, inline: inline, wanted: wanted)
+            uplinks: uplinks.map(\.uplink), limits: limits, spans: spans, handovers: handovers, inline: inline,
+            wanted: wanted)
         serial += 1
         worker.publish(table)
         return table

@@ -41,6 +41,8 @@ struct Worker: ~Copyable {
     let epoll: Int32
     /// It has its CPU for itself and never waits.
     let polls: Bool
+    /// 1 while captured frames are to wait: another worker still has earlier ones of the same port.
+    let held: UnsafeMutablePointer<Atomic<UInt32>>
     /// The host side's word for `toRealTime`.
     let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
 
@@ -64,8 +66,13 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
     }
     var taken = worker.pointee.carryInline()
     // Copies must not keep originals waiting.
-    taken &+= worker.pointee.takeCaptured(
-        budget: table.pointee.laneCount == 0 ? Worker.budget : Worker.shortBudget)
+    if worker.pointee.held.pointee.load(ordering: .acquiring) == 0 {
+        taken &+= worker.pointee.takeCaptured(
+            budget: table.pointee.laneCount == 0 ? Worker.budget : Worker.shortBudget)
+    }
+    for index in 0..<table.pointee.handoverCount {
+        taken &+= worker.pointee.takeHandedOver(table.pointee.handovers[index], budget: Worker.budget)
+    }
     for index in 0..<table.pointee.spanCount {
         taken &+= worker.pointee.takeReceived(table.pointee.spans[index], budget: Worker.budget)
     }
@@ -157,6 +164,10 @@ extension Worker {
     func isIdle() -> Bool {
         for index in 0..<ringCount where !rings[index].isEmpty { return false }
         for index in 0..<table.pointee.spanCount where table.pointee.spans[index].pointee.receive.available() > 0 {
+            return false
+        }
+        for index in 0..<table.pointee.handoverCount
+        where table.pointee.handovers[index].pointee.transmit.available() > 0 {
             return false
         }
         for index in 0..<table.pointee.laneCount where table.pointee.lanes[index].hasFrames() { return false }

@@ -33,6 +33,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case txRingFull
     /// The cap on copies of the uplink was reached.
     case uplinkLimited
+    /// The uplink's fuse has blown: copies are shed for a while.
+    case fused
 
     /// Index of the reason's counter, 0 ..< `DropReason.count`.
     @inlinable @inline(__always)
@@ -40,7 +42,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
 
     /// Number of reasons.
     @inlinable @inline(__always)
-    public static var count: Int { 13 }
+    public static var count: Int { 14 }
 
     /// The reason's name in statistics and in the API: lower case, words joined by `_`.
     public var name: String {
@@ -58,6 +60,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
         case .umemExhausted: "umem_exhausted"
         case .txRingFull: "tx_ring_full"
         case .uplinkLimited: "uplink_limited"
+        case .fused: "fused"
         }
     }
 }

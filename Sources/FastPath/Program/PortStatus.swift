@@ -73,13 +73,17 @@ public struct UplinkStatus: Codable, Hashable, Sendable {
     public var dedicated: Bool
     /// AF_XDP alone: whether the driver sends from UMEM without copying.
     public var zeroCopy: Bool?
+    /// AF_XDP alone: queues that workers send through; workers without one hand their copies to one that has.
+    public var queues: Int?
     /// AF_XDP alone: whether preferred busy polling was obtained; nil where it was not asked for.
     public var busyPoll: Bool?
+    /// Where the program asks for one.
+    public var fuse: FuseStatus?
     /// Why it is not in use, or not as the program asks for.
     public var reason: String?
 
     private enum CodingKeys: String, CodingKey {
-        case interface, kinds, dedicated, reason
+        case interface, kinds, dedicated, queues, fuse, reason
         case zeroCopy = "zero_copy"
         case busyPoll = "busy_poll"
     }

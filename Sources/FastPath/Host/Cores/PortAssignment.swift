@@ -15,17 +15,17 @@ package struct PortAssignment: Equatable {
     package init() {}
 
     /// - Parameters:
-    ///   - previous: how the ports are served now: they stay where they are as long as they can.
+    ///   - previous: who serves the ports now, by their ids in this program: they stay there as long as they can. Where
+    ///     some must come together they go to the first of their workers, so that ports only ever move forward.
     ///   - nodes: NUMA node of each worker.
     ///   - portNodes: NUMA node of the interfaces that have one, by id of the port.
     package init(
-        _ program: MirrorProgram, nodes: [Int?], portNodes: [String: Int] = [:], previous: PortAssignment? = nil
+        _ program: MirrorProgram, nodes: [Int?], portNodes: [String: Int] = [:], previous: [String: Int] = [:]
     ) {
         var load = [Int](repeating: 0, count: nodes.count)
         var open: [[String]] = []
         for group in Self.groups(program) {
-            let known = group.compactMap { previous?.workers[$0] }.filter { $0 < nodes.count }
-            guard let worker = Self.mostFrequent(known) else {
+            guard let worker = group.compactMap({ previous[$0] }).filter({ $0 < nodes.count }).min() else {
                 open.append(group)
                 continue
             }
@@ -61,13 +61,10 @@ package struct PortAssignment: Equatable {
         for port in program.ports {
             let own = (taps[port.id] ?? []).flatMap(\.destinations)
                 .reduce(into: Set<IPAddress>()) { $0.formUnion(remotes[$1] ?? []) }
-            var merged = (ports: [port.id], remotes: own)
-            for group in groups where !group.remotes.isDisjoint(with: own) {
-                merged.ports = group.ports + merged.ports
-                merged.remotes.formUnion(group.remotes)
-            }
+            let joined = groups.filter { !$0.remotes.isDisjoint(with: own) }
             groups.removeAll { !$0.remotes.isDisjoint(with: own) }
-            groups.append(merged)
+            groups.append(
+                (joined.flatMap(\.ports) + [port.id], joined.reduce(own) { $0.union($1.remotes) }))
         }
         return groups.map(\.ports)
     }

@@ -9,16 +9,16 @@ package enum QueueAssignment {
     /// Queues that are tried when others hold the first ones.
     private static let most = 64
 
-    /// In the order in which a worker tries to bind: its own first, then those that no worker owns.
+    /// In the order in which a worker tries to bind: its own, then those that no worker owns, then the others'.
     ///
     /// - Parameters:
     ///   - worker: its place.
-    ///   - queues: of the interface, at least 1.
+    ///   - queues: of the interface; not all of them need be in use.
     package static func order(worker: Int, workers: Int, queues: Int) -> [Int] {
         let queues = max(1, queues)
+        let own = worker % queues
         let spare = workers < queues ? Array(workers..<queues) : []
-        // Where there are fewer than workers, whoever comes first has one.
-        let own = worker < queues ? [worker] : []
-        return Array((own + spare).prefix(most))
+        let others = (0..<min(workers, queues)).filter { $0 != own }
+        return Array(([own] + spare + others).prefix(most))
     }
 }

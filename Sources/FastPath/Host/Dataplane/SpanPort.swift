@@ -11,6 +11,7 @@ final class SpanPort {
     let name: String
     let slot: Int
     let numbers: [UInt16]
+    let worker: WorkerHost
     private(set) var sources: [UnsafeMutablePointer<SpanSource>] = []
     /// Every socket receives without copying.
     var isZeroCopy: Bool { sockets.allSatisfy(\.isZeroCopy) }
@@ -42,6 +43,7 @@ final class SpanPort {
         name = link.name
         self.slot = slot
         self.numbers = numbers
+        self.worker = worker
         promiscuity = try Self.makePromiscuous(link)
         steer = try SteerProgram(ownTunnels: ownTunnels)
         try steer.attach(interface: link.index, name: link.name)

@@ -21,6 +21,8 @@ struct TableShape: Equatable {
     /// By interface.
     var limits: [Int32: MirrorProgram.RateLimit]
     var spans: [UInt16]
+    /// Numbers of other workers' uplinks that this one sends for.
+    var handovers: [UInt16]
     var lanes: [Lane]
 
     /// A pair's sockets under the port that it is at the moment.

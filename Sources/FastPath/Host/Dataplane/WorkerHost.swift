@@ -11,13 +11,18 @@ final class WorkerHost {
     /// There from `start` on.
     private(set) var thread: WorkerThread!
     let plan: WorkerPlan
+    /// Number among the workers, from 0.
+    let place: Int
+    /// Its word in the capture program's map.
+    let needWakeup: UnsafeMutableRawPointer
     let area: XSKSocket.Area
     private let memory: FrameMemory
     /// Why it does not run as it is planned, in the kernel's words.
     private var obstacles: [String] = []
     private lazy var pages: WorkerStatus.Pages =
         memory.isHuge ? .huge : FrameMemory.transparentBytes(at: memory.base) > 0 ? .transparent : .plain
-    private let epoll, bell: Descriptor
+    let bell: Descriptor
+    private let epoll: Descriptor
     private var handle = pthread_t()
     private var serial: UInt64 = 0
     /// Until the worker takes it over.
@@ -28,6 +33,15 @@ final class WorkerHost {
     /// Chunks that go back to the worker with the next table.
     private(set) var returning: [UInt32] = []
 
+    // What is in its table.
+    /// By interface.
+    var uplinks: [Int32: UplinkSocket] = [:]
+    var published: TableShape?
+    /// Out of use, and to be closed once no worker's table has them.
+    var leavingUplinks: [UplinkSocket] = []
+    /// Sockets that are closed, and when the kernel can be trusted to have let go of their chunks.
+    var closed: [(number: UInt16, free: ContinuousClock.Instant)] = []
+
     /// What a table is made of, but for the chunks that move with it.
     struct Contents {
         var current: Selection
@@ -37,17 +51,27 @@ final class WorkerHost {
         /// Caps of the first ones.
         var limits: [MirrorProgram.RateLimit?]
         var spans: [UnsafeMutablePointer<SpanSource>]
+        var handovers: [UnsafeMutablePointer<Handover>] = []
         var inline = InlineLanes()
     }
 
     /// 32 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
     private static let chunkCount = 8192
 
-    /// Maps the memory for frames; sockets can register it from now on.
-    init(_ plan: WorkerPlan = WorkerPlan(), busyPolls: Bool = false) throws(HostError) {
+    /// Maps the memory for the frames of one.
+    static func memory(_ plan: WorkerPlan) throws(HostError) -> FrameMemory {
+        try FrameMemory(bytes: chunkCount * UMEM.chunkSize, node: plan.node)
+    }
+
+    /// Takes the memory over; sockets can register it from now on.
+    init(
+        _ plan: WorkerPlan, place: Int, _ memory: FrameMemory, needWakeup: UnsafeMutableRawPointer, busyPolls: Bool
+    ) throws(HostError) {
         self.plan = plan
+        self.place = place
+        self.needWakeup = needWakeup
+        self.memory = memory
         nice = plan.isAlone ? Priority.normal : Priority.worker
-        memory = try FrameMemory(bytes: Self.chunkCount * UMEM.chunkSize, node: plan.node)
         umem = UMEM(memory.base, chunkCount: Self.chunkCount)
         area = XSKSocket.Area(
             base: memory.base, bytes: memory.bytes, chunkSize: UMEM.chunkSize, busyPolls: busyPolls)
@@ -59,9 +83,10 @@ final class WorkerHost {
 
     /// Starts the thread with its first table; signals that belong to the main loop must be blocked by now.
     func start(_ maps: CaptureMaps, _ contents: Contents) throws(HostError) {
-        for ring in maps.rings.rings { try wake(on: ring.descriptor) }
+        let rings = maps.rings.rings.filter { $0.worker == place }
+        for ring in rings { try wake(on: ring.descriptor) }
         thread = WorkerThread(
-            umem: umem.take()!, rings: maps.rings.rings.map(\.mapping), needWakeup: maps.needWakeup, epoll: epoll.raw,
+            umem: umem.take()!, rings: rings.map(\.mapping), needWakeup: needWakeup, epoll: epoll.raw,
             polls: plan.isRealTime, table: table(contents, wanted: 0))
         followClock()
         let result = pthread_create(
@@ -72,11 +97,11 @@ final class WorkerHost {
                 return nil
             }, Unmanaged.passRetained(thread).toOpaque())
         if result != 0 { throw .system("cannot start the worker thread", result) }
-        place()
+        settle()
     }
 
     /// Puts the thread where it belongs; it runs already, as any other.
-    private func place() {
+    private func settle() {
         while thread.kernelID == 0 { usleep(10) }
         let id = thread.kernelID
         Priority.set(nice, ofThread: id)
@@ -178,7 +203,8 @@ final class WorkerHost {
         defer { returning = [] }
         return ForwardingTable(
             serial: serial, current: contents.current, previous: contents.previous, destinations: contents.destinations,
-            uplinks: contents.uplinks, limits: contents.limits, spans: contents.spans, inline: contents.inline,
+            uplinks: contents.uplinks, limits: contents.limits, spans: contents.spans, handovers: contents.handovers,
+            inline: contents.inline,
             returned: returning, wanted: wanted)
     }
 

@@ -14,6 +14,7 @@ final class InlinePair {
     /// The port and its pair, in this order.
     let links: [Link]
     let numbers: [UInt16]
+    let worker: WorkerHost
     /// Elements of each ring of a socket.
     let ringSize: Int
     /// Why the kernel could not carry the frames by itself if it had to; looked at every second.
@@ -51,6 +52,7 @@ final class InlinePair {
     ) throws(HostError) {
         self.links = links
         self.numbers = numbers
+        self.worker = worker
         self.pins = pins
         let count = numbers.count / 2
         ringSize = Self.ringSize(queues: count)

@@ -35,16 +35,13 @@ package struct DataplaneProcess {
         let program = try programFile.map { file throws(HostError) in try Self.read(file) }
         let options = try cores.completed()
         let workers = try WorkerPlan.workers(try Topology(), options)
-        if workers.count > 1, options.workers != nil || !options.cpus.isEmpty {
-            throw HostError("this version runs one worker, not \(workers.count)")
-        }
-        let (directory, capture) = try open()
+        let (directory, capture) = try open(workers: workers.count)
         signal(SIGPIPE, SIG_IGN)
         let signals = try SignalDescriptor([SIGTERM, SIGINT])
         let loop = try EventLoop()
         let dataplane = try Dataplane(
             loop, logger: logger, directory: directory, capture: capture, hookKind: try Self.hookKind(),
-            cores: (workers[0], options.busyPolls), first: program ?? Self.last(directory, logger))
+            cores: (workers, options.busyPolls), first: program ?? Self.last(directory, logger))
         Priority.set(Priority.normal)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")
         if !dataplane.capture.readsKernelFields {
@@ -69,11 +66,11 @@ package struct DataplaneProcess {
 
     /// Takes the state directory. One that stands by does the longest part of starting before it waits, and ends with
     /// its supervisor until it works.
-    private func open() throws(HostError) -> (StateDirectory, CaptureProgram?) {
+    private func open(workers: Int) throws(HostError) -> (StateDirectory, CaptureProgram?) {
         guard let supervisor else { return (try StateDirectory(stateDirectory), nil) }
         _ = hs_signal_at_parents_end(SIGKILL)
         if getppid() != supervisor { throw HostError("the supervisor (pid \(supervisor)) is gone") }
-        let capture = try CaptureProgram.best()
+        let capture = try CaptureProgram.best(workers: workers)
         let directory = try StateDirectory(stateDirectory, waiting: true)
         _ = hs_signal_at_parents_end(0)
         return (directory, capture)
