@@ -14,7 +14,8 @@ struct CompileBPF: BuildToolPlugin {
         let clang = try context.tool(named: "clang").url
         let files = try FileManager.default.contentsOfDirectory(at: sources, includingPropertiesForKeys: nil)
         // Every file is an input of every object: some programs include others (capture_xdp is capture with another hook).
-        let inputs = files.filter { $0.pathExtension == "h" || $0.pathExtension == "c" }
+        let inputs =
+            files.filter { $0.pathExtension == "h" || $0.pathExtension == "c" }
             + [kernelHeaders.appending(path: "record.h"), script]
         return files.filter { $0.lastPathComponent.hasSuffix(".bpf.c") }.map { source in
             let name = source.lastPathComponent.replacing(".bpf.c", with: "")
