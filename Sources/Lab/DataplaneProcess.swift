@@ -14,18 +14,19 @@ public final class DataplaneProcess: Sendable {
     /// - Parameters:
     ///   - stateDirectory: kept between two starts, so that the second runs the last program again.
     ///   - program: JSON to be run with no control plane; nil runs what the state directory holds.
+    ///   - options: further words of its command line.
     ///   - supervised: start the supervisor, which starts the dataplane anew when it dies; `process` is the supervisor.
     ///   - seconds: that it may take.
     ///   - wrapper: a command that starts it, with its words.
     /// - Throws: `LabError` with its own words when it does not come up in time.
     public init(
-        in namespace: Namespace, stateDirectory: String, program: String? = nil, supervised: Bool = false,
-        seconds: Double = 10, wrapper: [String] = []
+        in namespace: Namespace, stateDirectory: String, program: String? = nil, options: [String] = [],
+        supervised: Bool = false, seconds: Double = 10, wrapper: [String] = []
     ) throws {
         self.stateDirectory = stateDirectory
         var arguments =
             wrapper + [try Requirements.executable("heliostat-dataplane"), supervised ? "--supervise" : "run"]
-        arguments += ["--state-dir", stateDirectory]
+        arguments += ["--state-dir", stateDirectory] + options
         if let program {
             let path = "\(stateDirectory)/lab-program.json"
             try program.write(toFile: path, atomically: true, encoding: .utf8)

@@ -28,6 +28,23 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Keep a dataplane running: another one, which stands by, takes over when it dies.")
     var supervise = false
 
+    @Option(help: "Number of workers, 1 to 16; without it one for every 8 CPUs (or HELIOSTAT_WORKERS).")
+    var workers: Int?
+
+    @Option(
+        help: "CPUs of the workers, one for each, as '2,4-6'; without it they run anywhere (or HELIOSTAT_CPUS).",
+        transform: { list in
+            guard let cpus = CoreOptions.cpus(list) else { throw ValidationError("'\(list)' is no list of CPUs") }
+            return cpus
+        })
+    var cpus: [Int] = []
+
+    @Flag(help: "Workers on isolated CPUs poll in real time (SCHED_FIFO), without a pause (or HELIOSTAT_REALTIME=1).")
+    var realtime = false
+
+    @Flag(help: "AF_XDP sockets ask for preferred busy polling (or HELIOSTAT_BUSY_POLL=1).")
+    var busyPoll = false
+
     @Option(help: .hidden)
     var supervisor: Int32?
 
@@ -49,14 +66,19 @@ struct RunCommand: ParsableCommand {
                 var arguments = ["run", "--state-dir", stateDir, "--supervisor", "\(getpid())"]
                 arguments += ["--sender-bound", "\(senderBound)"]
                 if let program { arguments += ["--program", program] }
+                arguments += cores.arguments
                 let supervisor = try Supervisor(stateDirectory: stateDir, arguments: arguments, logger: logger)
                 Glibc.exit(try supervisor.run())
             } else {
                 var process = DataplaneProcess(
-                    stateDirectory: stateDir, programFile: program, supervisor: supervisor)
+                    stateDirectory: stateDir, programFile: program, supervisor: supervisor, cores: cores)
                 process.senderBound = senderBound
                 try process.run(logger)
             }
         }
+    }
+
+    private var cores: CoreOptions {
+        CoreOptions(workers: workers, cpus: cpus, isRealTime: realtime, busyPolls: busyPoll)
     }
 }

@@ -41,18 +41,19 @@ import Testing
 
     @Test func readsUplinks() throws {
         let read = try configuration(
-            #"{"uplinks": ["eth1", "eth2,dedicated,kind=af_xdp,frames=500000,bits=1000000000"]}"#)
+            #"{"uplinks": ["eth1", "eth2,dedicated,fuse,kind=af_xdp,frames=500000,bits=1000000000"]}"#)
         #expect(
             read.uplinks == [
                 .init(interface: "eth1"),
                 .init(
                     interface: "eth2", kind: .afXDP, dedicated: true,
-                    limit: .init(bitsPerSecond: 1_000_000_000, framesPerSecond: 500_000)),
+                    limit: .init(bitsPerSecond: 1_000_000_000, framesPerSecond: 500_000),
+                    fuse: .init()),
             ])
     }
 
     @Test(arguments: [
-        ("eth1,fast", "'fast' is no rule; write dedicated, kind=K, frames=N or bits=N"),
+        ("eth1,fast", "'fast' is no rule; write dedicated, fuse, kind=K, frames=N or bits=N"),
         ("eth1,kind=tcp", "'tcp' is no kind; known: auto, af_xdp, device, udp"),
         ("eth1,frames=1k", "'1k' is not a number"), ("eth1,frames=0", "is not within 1 to 10^12"),
         ("eth1,dedicated,dedicated", "'dedicated' is there twice"), ("", "is not an interface name"),

@@ -164,10 +164,10 @@ import Testing
     }
 
     @Test func sharesTheRingBudget() {
-        #expect(CaptureRingSet.size(cpus: 1) == 16 << 20)
-        #expect(CaptureRingSet.size(cpus: 2) == 16 << 20)
-        #expect(CaptureRingSet.size(cpus: 6) == 4 << 20)
-        #expect(CaptureRingSet.size(cpus: 256) == 2 << 20)
+        #expect(CaptureRingSet.size(rings: 1) == 16 << 20)
+        #expect(CaptureRingSet.size(rings: 2) == 16 << 20)
+        #expect(CaptureRingSet.size(rings: 6) == 4 << 20)
+        #expect(CaptureRingSet.size(rings: 256) == 2 << 20)
         #expect(CaptureRingSet.cpus(in: "0-2,8\n") == [0, 1, 2, 8])
         #expect(CaptureRingSet.cpus(in: "0\n") == [0])
     }

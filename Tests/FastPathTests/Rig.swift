@@ -82,11 +82,13 @@ final class Rig {
     func publish(
         _ selection: Selection, previous: Selection? = nil, _ destinations: [DestinationPlan], _ uplinks: [FakeUplink],
         limits: [MirrorProgram.RateLimit?] = [], spans: [UnsafeMutablePointer<SpanSource>] = [],
-        inline: InlineLanes = InlineLanes(), packets: PacketSources = PacketSources(), wanted: Int = 0
+        handovers: [UnsafeMutablePointer<Handover>] = [], inline: InlineLanes = InlineLanes(),
+        packets: PacketSources = PacketSources(), wanted: Int = 0
     ) -> ForwardingTable {
         let table = ForwardingTable(
             serial: serial, current: selection, previous: previous, destinations: destinations,
-            uplinks: uplinks.map(\.uplink), limits: limits, spans: spans, inline: inline, packets: packets,
+            uplinks: uplinks.map(\.uplink), limits: limits, spans: spans, handovers: handovers, inline: inline,
+            packets: packets,
             wanted: wanted)
         serial += 1
         worker.publish(table)

@@ -54,7 +54,7 @@ struct ControlProtocolTests {
             {"status":{"deliveries":[{"id":"from-b","state":"ready","underlays":["eth1"]}],"destinations":[{"id":"ids","mtu":1500,"reason":"192.0.2.9 does not answer","source":"192.0.2.1",\
             "state":"unreachable","uplink":"eth1"}],"epoch":"e1","generation":3,"pid":42,\
             "ports":[{"capture":"tap","hook":"tcx","id":"web","interface":"veth0","mtu":1500,"side":"peer",\
-            "state":"capturing"}],"taps":[{"id":"t","state":"active"}],"uplinks":[],"version":"0.1"}}
+            "state":"capturing"}],"taps":[{"id":"t","state":"active"}],"uplinks":[],"version":"0.1","workers":[]}}
             """
         #expect(try encoded(DataplaneReply(status: status)) == text)
         #expect(try decoded(text) == DataplaneReply(status: status))
@@ -73,7 +73,7 @@ struct ControlProtocolTests {
             strays: ["unknown_generation": 4], umem: .init(chunks: 8, free: 4, fill: 2, receive: 1, transmit: 1))
         let text = """
             {"stats":{"deliveries":[{"bytes":320,"drops":{"malformed":1},"frames":5,"gaps":2,"id":"from-b"},\
-            {"bytes":0,"drops":{},"frames":0,"id":"from-c"}],"destinations":[{"bytes":128,"drops":{"capture_ring_full":0,"exceeds_mtu":0,"kernel_refused":0,"malformed":0,\
+            {"bytes":0,"drops":{},"frames":0,"id":"from-c"}],"destinations":[{"bytes":128,"drops":{"capture_ring_full":0,"exceeds_mtu":0,"fused":0,"kernel_refused":0,"malformed":0,\
             "neighbour_unresolved":0,"no_route":0,"rate_limited":0,"receive_ring_full":0,"tx_ring_full":0,"umem_exhausted":0,\
             "unknown_generation":0,"unsegmentable":0,"uplink_down":0,"uplink_limited":0},"frames":2,"id":"ids","offered":3,"truncated":1}],"epoch":"e1",\
             "inline":[{"bypassed":3,"drops":{"receive_ring_full":0,"stale":2,"tx_ring_full":0},"forwarded":9,"id":"bump"}],\

@@ -22,21 +22,22 @@ final class Mirror {
     /// A command that starts every dataplane, with its words.
     @TaskLocal static var wrapper: [String] = []
 
-    private init(_ lab: TappedPair, _ program: MirrorProgram, supervised: Bool) throws {
+    private init(_ lab: TappedPair, _ program: MirrorProgram, _ options: [String], supervised: Bool) throws {
         self.lab = lab
         directory = try TemporaryDirectory()
         dataplane = try DataplaneProcess(
-            in: lab.host, stateDirectory: directory.path, supervised: supervised, wrapper: Self.wrapper)
+            in: lab.host, stateDirectory: directory.path, options: options, supervised: supervised,
+            wrapper: Self.wrapper)
         try apply(program)
     }
 
     /// Builds a lab, starts a dataplane with a program, waits until it is in effect, and takes all down afterwards.
     static func with(
-        _ program: MirrorProgram, _ options: TappedPair.Options = .init(), supervised: Bool = false, ready: Bool = true,
-        _ body: (Mirror) throws -> Void
+        _ program: MirrorProgram, _ lab: TappedPair.Options = .init(), dataplane options: [String] = [],
+        supervised: Bool = false, ready: Bool = true, _ body: (Mirror) throws -> Void
     ) throws {
-        try TappedPair.with(options) { lab in
-            let mirror = try Mirror(lab, program, supervised: supervised)
+        try TappedPair.with(lab) { lab in
+            let mirror = try Mirror(lab, program, options, supervised: supervised)
             defer {
                 mirror.dataplane.terminate()
                 mirror.directory.delete()
@@ -48,7 +49,7 @@ final class Mirror {
 
     /// A second dataplane in the lab of the first.
     static func beside(_ mirror: Mirror, _ program: MirrorProgram, _ body: (Mirror) throws -> Void) throws {
-        let other = try Mirror(mirror.lab, program, supervised: false)
+        let other = try Mirror(mirror.lab, program, [], supervised: false)
         defer {
             other.dataplane.terminate()
             other.directory.delete()

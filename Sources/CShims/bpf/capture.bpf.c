@@ -40,7 +40,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-    __uint(max_entries, 1); /* the number of possible CPUs, set by the loader */
+    __uint(max_entries, 1); /* possible CPUs by workers, set by the loader: the rings of one worker after the other's */
     __type(key, __u32);
     __array(values, struct {
         __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -48,11 +48,11 @@ struct {
     });
 } rings SEC(".maps");
 
-/* 1 while the worker sleeps. Whoever commits a record then takes it back to 0 and wakes. */
+/* 1 while a worker sleeps. Whoever commits a record for it then takes it back to 0 and wakes. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
+    __uint(max_entries, HS_WORKERS * HS_WAKEUP_STRIDE);
     __type(key, __u32);
     __type(value, __u64);
 } need_wakeup SEC(".maps");
@@ -241,7 +241,7 @@ static __always_inline int fill(FRAME *frame, struct hs_record *record, __u32 le
                                 __u32 frames, const struct hs_capture *capture, __u64 taps, __u8 marks)
 {
     __u64 flags = BPF_RB_NO_WAKEUP, barrier = 0, *asleep;
-    __u32 zero = 0;
+    __u32 wakeup = capture->wakeup;
 
     record->time = bpf_ktime_get_ns();
     record->taps = taps;
@@ -266,7 +266,7 @@ static __always_inline int fill(FRAME *frame, struct hs_record *record, __u32 le
     /* The worker sets the word and then looks at the rings again; here the reservation must come before the look at
        the word. An atomic on a word of our own is that barrier without sharing a cache line between CPUs. */
     __sync_fetch_and_add(&barrier, 1);
-    asleep = bpf_map_lookup_elem(&need_wakeup, &zero);
+    asleep = bpf_map_lookup_elem(&need_wakeup, &wakeup);
     if (asleep && *asleep && __sync_lock_test_and_set(asleep, 0))
         flags = BPF_RB_FORCE_WAKEUP;
     bpf_ringbuf_submit(record, flags);
@@ -294,14 +294,14 @@ static __always_inline __u32 wanted_bytes(FRAME *frame, const struct hs_capture 
 
 static __always_inline int take(FRAME *frame, struct hs_capture *capture, __u64 taps, __u8 marks)
 {
-    __u32 cpu = bpf_get_smp_processor_id(), length, frames = wire_frames(frame);
+    __u32 place = capture->rings + bpf_get_smp_processor_id(), length, frames = wire_frames(frame);
     void *ring;
 
     capture->matched += frames;
     taps = carry(frame, capture, taps, marks);
     if (!taps)
         return NEXT;
-    ring = bpf_map_lookup_elem(&rings, &cpu);
+    ring = bpf_map_lookup_elem(&rings, &place);
     if (!ring)
         goto lost;
     length = wanted_bytes(frame, capture, marks);

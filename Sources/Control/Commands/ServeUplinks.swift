@@ -4,7 +4,7 @@
 package import MirrorProgram
 
 extension MirrorProgram.UplinkRule {
-    /// - Parameter text: interface, then any of `dedicated`, `kind=K`, `frames=N`, `bits=N` (a second), each once.
+    /// - Parameter text: interface, then any of `dedicated`, `fuse`, `kind=K`, `frames=N`, `bits=N` (a second), each once.
     /// - Throws: `ServeError` with the part that is wrong.
     package init(text: String) throws(ServeError) {
         let parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
@@ -17,6 +17,7 @@ extension MirrorProgram.UplinkRule {
             if !seen.insert(name).inserted { throw Self.refusal(text, "'\(name)' is there twice") }
             switch (name, value) {
             case ("dedicated", nil): dedicated = true
+            case ("fuse", nil): fuse = MirrorProgram.Fuse()
             case ("kind", let value?):
                 guard let kind = MirrorProgram.UplinkKind(rawValue: value) else {
                     let kinds = MirrorProgram.UplinkKind.allCases.map(\.rawValue).joined(separator: ", ")
@@ -26,7 +27,7 @@ extension MirrorProgram.UplinkRule {
             case ("frames", let value?): limit.framesPerSecond = try Self.number(value, text)
             case ("bits", let value?): limit.bitsPerSecond = try Self.number(value, text)
             default:
-                throw Self.refusal(text, "'\(part)' is no rule; write dedicated, kind=K, frames=N or bits=N")
+                throw Self.refusal(text, "'\(part)' is no rule; write dedicated, fuse, kind=K, frames=N or bits=N")
             }
         }
         if limit != .init() { self.limit = limit }

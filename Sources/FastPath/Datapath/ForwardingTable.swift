@@ -67,6 +67,9 @@ struct Table {
     var limits: UnsafeMutablePointer<TokenBucket>
     var spans: UnsafeMutablePointer<UnsafeMutablePointer<SpanSource>>
     var spanCount: Int
+    /// What other workers leave to this one.
+    var handovers: UnsafeMutablePointer<UnsafeMutablePointer<Handover>>
+    var handoverCount: Int
     var lanes: UnsafeMutablePointer<InlineLane>
     var laneCount: Int
     /// Words of the pairs that `lanes` are of.
@@ -102,13 +105,15 @@ public final class ForwardingTable {
     ///   - uplinks: every uplink of `destinations`, and those that still hold chunks.
     ///   - limits: caps of the uplinks, in their order; what is not there has none.
     ///   - packets: packet sockets in place of the capture rings.
+    ///   - handovers: their exits are among `uplinks`.
     ///   - returned: chunks of closed sockets.
     ///   - wanted: free chunks to hand over, fewer if there are fewer.
     public init(
         serial: UInt64, current: Selection, previous: Selection? = nil, destinations plans: [DestinationPlan],
         uplinks: [UnsafeMutablePointer<Uplink>], limits: [MirrorProgram.RateLimit?] = [],
-        spans: [UnsafeMutablePointer<SpanSource>], inline: InlineLanes = InlineLanes(),
-        packets: PacketSources = PacketSources(), returned: [UInt32] = [], wanted: Int = 0
+        spans: [UnsafeMutablePointer<SpanSource>], handovers: [UnsafeMutablePointer<Handover>] = [],
+        inline: InlineLanes = InlineLanes(), packets: PacketSources = PacketSources(), returned: [UInt32] = [],
+        wanted: Int = 0
     ) {
         self.serial = serial
         self.current = current
@@ -129,7 +134,8 @@ public final class ForwardingTable {
                 previousGeneration: previous?.generation ?? current.generation, slots: current.slots,
                 previousSlots: previous?.slots ?? current.slots, destinations: copied(destinations),
                 uplinks: copied(uplinks), uplinkCount: uplinks.count, limits: copied(buckets), spans: copied(spans),
-                spanCount: spans.count, lanes: copied(inline.lanes), laneCount: inline.lanes.count,
+                spanCount: spans.count, handovers: copied(handovers), handoverCount: handovers.count,
+                lanes: copied(inline.lanes), laneCount: inline.lanes.count,
                 heartbeats: copied(
                     inline.heartbeats.map { $0.assumingMemoryBound(to: Atomic<UInt64>.self) }),
                 heartbeatCount: inline.heartbeats.count, reserve: inline.reserve,
@@ -146,6 +152,7 @@ public final class ForwardingTable {
         memory.pointee.uplinks.deallocate()
         memory.pointee.limits.deallocate()
         memory.pointee.spans.deallocate()
+        memory.pointee.handovers.deallocate()
         memory.pointee.lanes.deallocate()
         memory.pointee.heartbeats.deallocate()
         memory.pointee.returned.deallocate()

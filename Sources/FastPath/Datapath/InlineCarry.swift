@@ -39,7 +39,7 @@ extension Worker {
         let exit = lane.pointee.exit
         let source = lane.pointee.source
         settle(lane, now)
-        let available = min(Int(source.pointee.receive.available()), InlineLane.batch)
+        let available = min(source.pointee.available(), InlineLane.batch)
         if available > 0 && hs_clock() &- heartbeat <= InlineLane.patience {
             let place = UMEM.Place.transmit(exit.pointee.number)
             var passed = 0

@@ -97,7 +97,7 @@ package final class MemoryCaptureRing {
     }
 }
 
-/// An uplink whose kernel is whoever calls `sent`.
+/// An uplink whose kernel is whoever calls `sent`, or another worker.
 package final class MemoryUplink {
     package let transmit: MemoryRing<xdp_desc>
     package let completion: MemoryRing<UInt64>
@@ -106,12 +106,17 @@ package final class MemoryUplink {
     /// - Parameters:
     ///   - number: unique among the sockets of the worker.
     ///   - size: descriptors, a power of two.
-    package init(number: UInt16, size: UInt32 = 256) {
+    ///   - bell, asleep: of a worker that takes what is queued.
+    package init(
+        number: UInt16, size: UInt32 = 256, bell: Int32 = -1, asleep: UnsafeMutableRawPointer? = nil
+    ) {
         transmit = MemoryRing(size: size, filler: xdp_desc())
         completion = MemoryRing(size: size, filler: 0)
         uplink = .allocate(capacity: 1)
         uplink.initialize(
-            to: Uplink(socket: -1, number: number, transmit: transmit.mapping, completion: completion.mapping))
+            to: Uplink(
+                socket: -1, number: number, transmit: transmit.mapping, completion: completion.mapping, bell: bell,
+                asleep: asleep))
     }
 
     deinit {

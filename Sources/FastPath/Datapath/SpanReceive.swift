@@ -13,7 +13,7 @@ extension Worker {
     /// - Returns: the number of descriptors taken.
     @inline(__always)
     mutating func takeReceived(_ span: UnsafeMutablePointer<SpanSource>, budget: Int) -> Int {
-        let available = Int(span.pointee.receive.available())
+        let available = span.pointee.available()
         var taken = 0
         while taken < available && taken < budget {
             var count = 0

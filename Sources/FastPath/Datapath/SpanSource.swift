@@ -11,11 +11,16 @@ public struct SpanSource: ~Copyable {
     let number: UInt16
     /// Slot of a `span` port in a selection.
     let slot: Int
+    /// The driver looks for frames while it is called.
+    let isBusyPolled: Bool
     var receive: ConsumerRing<xdp_desc>
     var fill: ProducerRing<UInt64>
 
     /// - Parameter fill: the ring as it is after the first chunks were put into it, before the socket was bound.
-    public init(socket: Int32, number: UInt16, slot: Int, receive: RingMapping, fill: RingMapping) {
+    public init(
+        socket: Int32, number: UInt16, slot: Int, receive: RingMapping, fill: RingMapping, isBusyPolled: Bool = false
+    ) {
+        self.isBusyPolled = isBusyPolled
         self.socket = socket
         self.number = number
         self.slot = slot
@@ -26,6 +31,15 @@ public struct SpanSource: ~Copyable {
     /// Chunks that the kernel has: in the fill ring, in the driver's own ring, or received and not yet passed. A driver
     /// without copies takes out of the fill ring what its own ring has room for, 1,024 with virtio_net.
     @inline(__always) private var held: Int { Int(fill.written &- receive.passed) }
+
+    /// Frames that are there, after a look by the driver if there is none at first and it has to be called for that.
+    @inline(__always)
+    func available() -> Int {
+        let count = receive.available()
+        if count != 0 || !isBusyPolled { return Int(count) }
+        hs_wake_receive(socket)
+        return Int(receive.available())
+    }
 
     /// Keeps the kernel supplied with this queue's share of the chunks, a quarter of which is left for copies.
     ///

@@ -34,8 +34,12 @@ public struct UMEM: ~Copyable {
     ///
     /// - Returns: nil when there is no memory for it.
     public init?(chunkCount: Int) {
-        let bytes = chunkCount * Self.chunkSize
-        guard let area = hs_map_area(bytes) else { return nil }
+        guard let area = hs_map_area(chunkCount * Self.chunkSize) else { return nil }
+        self.init(area, chunkCount: chunkCount)
+    }
+
+    /// - Parameter area: mapped and touched, of `chunkCount` chunks, on a page boundary; taken over.
+    public init(_ area: UnsafeMutableRawPointer, chunkCount: Int) {
         base = area
         self.chunkCount = chunkCount
         freeChunks = .allocate(capacity: chunkCount)

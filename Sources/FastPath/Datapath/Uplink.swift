@@ -2,6 +2,7 @@
 // Emission.swift; here they are queued, pushed to the kernel and taken back.
 
 import CShims
+import Synchronization
 
 /// What the worker needs of a bound TX socket.
 public struct Uplink: ~Copyable {
@@ -19,8 +20,22 @@ public struct Uplink: ~Copyable {
     private var tokens = TokenLevels()
     /// Chunks in the TX ring, in the kernel's transmit path, or in the completion ring.
     private var inFlight = 0
+    /// Copies that were queued, and those that found no room or were above the cap: for the fuse, which only reads them.
+    public private(set) var handed: UInt64 = 0
+    public private(set) var failed: UInt64 = 0
+    /// Whoever sends for us, if that is another worker: its bell, -1 for none, and its word for being asleep.
+    private let bell: Int32
+    private let asleep: UnsafeMutablePointer<Atomic<UInt64>>?
 
-    public init(socket: Int32, number: UInt16, transmit: RingMapping, completion: RingMapping) {
+    /// - Parameters:
+    ///   - bell: an eventfd that wakes another worker, which takes what is queued; -1 where the kernel does.
+    ///   - asleep: 8 bytes, 1 while that worker is to be woken.
+    public init(
+        socket: Int32, number: UInt16, transmit: RingMapping, completion: RingMapping, bell: Int32 = -1,
+        asleep: UnsafeMutableRawPointer? = nil
+    ) {
+        self.bell = bell
+        self.asleep = asleep?.assumingMemoryBound(to: Atomic<UInt64>.self)
         self.socket = socket
         self.number = number
         self.transmit = ProducerRing(transmit)
@@ -34,6 +49,7 @@ public struct Uplink: ~Copyable {
             xdp_desc(addr: address, len: UInt32(truncatingIfNeeded: length), options: continues ? HS_XDP_PKT_CONTD : 0))
         isDirty = true
         inFlight &+= 1
+        handed &+= continues ? 0 : 1
     }
 
     /// Whether `count` descriptors find room, after a kick if there is none at first. No uplink holds more than a
@@ -41,10 +57,13 @@ public struct Uplink: ~Copyable {
     @inline(__always)
     mutating func makeRoom(_ count: Int, _ umem: inout UMEM) -> Bool {
         if hasRoom(count, umem) { return true }
-        if isStalled { return false }
-        kick()
-        reclaim(&umem)
-        return hasRoom(count, umem)
+        if !isStalled {
+            kick()
+            reclaim(&umem)
+            if hasRoom(count, umem) { return true }
+        }
+        failed &+= 1
+        return false
     }
 
     @inline(__always)
@@ -54,7 +73,11 @@ public struct Uplink: ~Copyable {
 
     /// Whether the cap has no room for a packet of `bytes`; takes its tokens if it has.
     @inline(__always)
-    mutating func exceed(_ bytes: Int) -> Bool { limit.isLimited && limit.exceed(bytes, &tokens) }
+    mutating func exceed(_ bytes: Int) -> Bool {
+        guard limit.isLimited && limit.exceed(bytes, &tokens) else { return false }
+        failed &+= 1
+        return true
+    }
 
     /// Takes back what the kernel has not sent, in copy mode: there it reads the ring only while it is called.
     ///
@@ -107,6 +130,7 @@ public struct Uplink: ~Copyable {
     mutating func kick() {
         transmit.publish()
         isDirty = false
+        if let asleep { wake(asleep) }
         var calls = 0
         while calls < 256 && transmit.pending() > 0 && transmit.needsWakeup() {
             let before = transmit.pending()
@@ -116,6 +140,17 @@ public struct Uplink: ~Copyable {
                 break
             }
             calls &+= 1
+        }
+    }
+
+    /// What was published must be seen by one that is about to sleep, or its word by us.
+    @inline(__always)
+    private func wake(_ asleep: UnsafeMutablePointer<Atomic<UInt64>>) {
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        if asleep.pointee.load(ordering: .relaxed) != 0
+            && asleep.pointee.exchange(0, ordering: .relaxed) != 0
+        {
+            hs_ring(bell)
         }
     }
 }

@@ -39,6 +39,10 @@ struct Worker: ~Copyable {
     /// The word of capture.bpf.c: 1 asks for a wake-up with the next record.
     let needWakeup: UnsafeMutablePointer<Atomic<UInt64>>
     let epoll: Int32
+    /// It has its CPU for itself and never waits.
+    let polls: Bool
+    /// 1 while captured frames are to wait: another worker still has earlier ones of the same port.
+    let held: UnsafeMutablePointer<Atomic<UInt32>>
     /// The host side's word for `toRealTime`.
     let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
 
@@ -62,8 +66,13 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
     }
     var taken = worker.pointee.carryInline()
     // Copies must not keep originals waiting.
-    taken &+= worker.pointee.takeCaptured(
-        budget: table.pointee.laneCount == 0 ? Worker.budget : Worker.shortBudget)
+    if worker.pointee.held.pointee.load(ordering: .acquiring) == 0 {
+        taken &+= worker.pointee.takeCaptured(
+            budget: table.pointee.laneCount == 0 ? Worker.budget : Worker.shortBudget)
+    }
+    for index in 0..<table.pointee.handoverCount {
+        taken &+= worker.pointee.takeHandedOver(table.pointee.handovers[index], budget: Worker.budget)
+    }
     for index in 0..<table.pointee.spanCount {
         taken &+= worker.pointee.takeReceived(table.pointee.spans[index], budget: Worker.budget)
     }
@@ -79,7 +88,7 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
 
 /// Turn after turn until the host side says stop. After a turn that did not find a budget's worth in the capture rings
 /// it naps, so that the next one has a batch: a system call, a softirq and the rings' shared words cost the same for one
-/// copy as for many, and what reads them all the time slows the sender down. Idle, it spins for a moment, then sleeps in
+/// copy as for many, and what reads them all the time slows the sender down. Real-time workers do nothing of this. Idle, it spins for a moment, then sleeps in
 /// short steps, and only then asks the capture program for a wake-up: so only the first frame after a pause pays for one.
 @_noLocks
 @c(heliostat_worker_run)
@@ -88,7 +97,9 @@ public func workerRun(_ memory: UnsafeMutableRawPointer) {
     var idle = 0
     while worker.pointee.stop.pointee.load(ordering: .relaxed) == 0 {
         let taken = workerTurn(memory)
-        if taken > 0 {
+        if worker.pointee.polls {
+            if taken == 0 { hs_pause() }
+        } else if taken > 0 {
             idle = 0
             let table = worker.pointee.table
             if taken < Worker.budget && table.pointee.spanCount == 0 && table.pointee.laneCount == 0 {
@@ -156,6 +167,10 @@ extension Worker {
     func isIdle() -> Bool {
         for index in 0..<ringCount where !rings[index].isEmpty { return false }
         for index in 0..<table.pointee.spanCount where table.pointee.spans[index].pointee.receive.available() > 0 {
+            return false
+        }
+        for index in 0..<table.pointee.handoverCount
+        where table.pointee.handovers[index].pointee.transmit.available() > 0 {
             return false
         }
         for index in 0..<table.pointee.laneCount where table.pointee.lanes[index].hasFrames() { return false }

@@ -10,7 +10,7 @@ public final class WorkerThread: @unchecked Sendable {
     private let worker: UnsafeMutablePointer<Worker>
     private let published: UnsafeMutablePointer<Atomic<UInt>>
     private let acknowledged: UnsafeMutablePointer<Atomic<UInt64>>
-    private let stopWord: UnsafeMutablePointer<Atomic<UInt32>>
+    private let stopWord, heldWord: UnsafeMutablePointer<Atomic<UInt32>>
     private let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
     private let strays = CounterBlock.allocate()
     private let runner = Atomic<Int32>(0)
@@ -20,14 +20,15 @@ public final class WorkerThread: @unchecked Sendable {
 
     /// - Parameters:
     ///   - umem: taken over; sockets register its area.
-    ///   - rings: the capture rings of all possible CPUs.
+    ///   - rings: its capture rings, one for each CPU.
     ///   - needWakeup: the mapped word of capture.bpf.c, 8 bytes.
     ///   - epoll: an epoll instance that has every ring, every span socket and the host side's bell; only its
     ///     readiness matters.
+    ///   - polls: turn follows turn without a pause.
     ///   - table: the first table.
     public init(
         umem: consuming UMEM, rings: [CaptureRingMapping], needWakeup: UnsafeMutableRawPointer, epoll: Int32,
-        table: ForwardingTable
+        polls: Bool = false, table: ForwardingTable
     ) {
         published = .allocate(capacity: 1)
         published.initialize(to: Atomic(UInt(bitPattern: table.memory)))
@@ -35,6 +36,8 @@ public final class WorkerThread: @unchecked Sendable {
         acknowledged.initialize(to: Atomic(table.serial))
         stopWord = .allocate(capacity: 1)
         stopWord.initialize(to: Atomic(0))
+        heldWord = .allocate(capacity: 1)
+        heldWord.initialize(to: Atomic(0))
         realTimeOffset = .allocate(capacity: 1)
         realTimeOffset.initialize(to: Atomic(0))
         tables = [table]
@@ -47,7 +50,8 @@ public final class WorkerThread: @unchecked Sendable {
                 umem: umem, rings: readers, ringCount: rings.count, table: table.memory, strays: strays,
                 scratch: .allocate(byteCount: 1 << 17, alignment: 64), parts: .allocate(capacity: 64), desk: Desk(),
                 published: published, acknowledged: acknowledged, stop: stopWord,
-                needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll,
+                needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll, polls: polls,
+                held: heldWord,
                 realTimeOffset: realTimeOffset))
         worker.pointee.takeLimits()
     }
@@ -69,6 +73,9 @@ public final class WorkerThread: @unchecked Sendable {
         worker.pointee.latest = .max
         while turn() > 0 {}
     }
+
+    /// Lets captured frames wait in their rings, or takes them again.
+    public func hold(_ isHeld: Bool) { heldWord.pointee.store(isHeld ? 1 : 0, ordering: .releasing) }
 
     /// Ends `run` after its turn; ring the bell afterwards.
     public func stop() { stopWord.pointee.store(1, ordering: .releasing) }

@@ -78,11 +78,13 @@ public struct DataplaneStatus: Codable, Hashable, Sendable {
     public var deliveries: [DeliveryStatus]
     /// Interfaces that copies leave through now.
     public var uplinks: [UplinkStatus]
+    /// In their order.
+    public var workers: [WorkerStatus]
 
     public init(
         version: String, pid: Int32, epoch: String, generation: UInt64?, ports: [PortStatus] = [],
         destinations: [DestinationStatus] = [], taps: [TapStatus] = [], deliveries: [DeliveryStatus] = [],
-        uplinks: [UplinkStatus] = []
+        uplinks: [UplinkStatus] = [], workers: [WorkerStatus] = []
     ) {
         self.version = version
         self.pid = pid
@@ -93,6 +95,7 @@ public struct DataplaneStatus: Codable, Hashable, Sendable {
         self.taps = taps
         self.deliveries = deliveries
         self.uplinks = uplinks
+        self.workers = workers
     }
 }
 

@@ -35,6 +35,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case uplinkLimited
     /// The kernel did not take a copy that it was to encapsulate: it had no memory, or no helper of it takes the frame.
     case kernelRefused
+    /// The uplink's fuse has blown: copies are shed for a while.
+    case fused
 
     /// Index of the reason's counter, 0 ..< `DropReason.count`.
     @inlinable @inline(__always)
@@ -42,7 +44,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
 
     /// Number of reasons.
     @inlinable @inline(__always)
-    public static var count: Int { 14 }
+    public static var count: Int { 15 }
 
     /// The reason's name in statistics and in the API: lower case, words joined by `_`.
     public var name: String {
@@ -61,6 +63,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
         case .txRingFull: "tx_ring_full"
         case .uplinkLimited: "uplink_limited"
         case .kernelRefused: "kernel_refused"
+        case .fused: "fused"
         }
     }
 }

@@ -24,6 +24,8 @@ public struct PortStatus: Codable, Hashable, Sendable {
     public var hook: String?
     /// Span and inline ports: whether the driver receives into UMEM without copying.
     public var zeroCopy: Bool?
+    /// Span ports: true where the worker drives the queues by preferred busy polling; nil where that was not asked for.
+    public var busyPoll: Bool?
     /// Span and inline ports: number of RX queues steered into sockets, of both ports of a pair.
     public var queues: Int?
     public var side: MirrorProgram.Side?
@@ -39,6 +41,7 @@ public struct PortStatus: Codable, Hashable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case id, interface, state, capture, pair, obtained, hook, queues, side, mtu, changes, displaced, reason
         case zeroCopy = "zero_copy"
+        case busyPoll = "busy_poll"
         case mtuLimit = "mtu_limit"
     }
 
@@ -70,12 +73,19 @@ public struct UplinkStatus: Codable, Hashable, Sendable {
     public var dedicated: Bool
     /// AF_XDP alone: whether the driver sends from UMEM without copying.
     public var zeroCopy: Bool?
+    /// AF_XDP alone: queues that workers send through; workers without one hand their copies to one that has.
+    public var queues: Int?
+    /// AF_XDP alone: whether preferred busy polling was obtained; nil where it was not asked for.
+    public var busyPoll: Bool?
+    /// Where the program asks for one.
+    public var fuse: FuseStatus?
     /// Why it is not in use, or not as the program asks for.
     public var reason: String?
 
     private enum CodingKeys: String, CodingKey {
-        case interface, kinds, dedicated, reason
+        case interface, kinds, dedicated, queues, fuse, reason
         case zeroCopy = "zero_copy"
+        case busyPoll = "busy_poll"
     }
 
     public init(

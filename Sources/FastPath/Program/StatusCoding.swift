@@ -1,9 +1,9 @@
-// Answers of a dataplane that does not know deliveries or uplinks yet: during an upgrade an older one runs beside a newer control
+// Answers of a dataplane that does not know deliveries, uplinks or workers yet: during an upgrade an older one runs beside a newer control
 // process, and stays readable. What a newer one adds is passed over, as JSONDecoder does.
 
 extension DataplaneStatus {
     private enum Keys: String, CodingKey {
-        case version, pid, epoch, generation, ports, destinations, taps, deliveries, uplinks
+        case version, pid, epoch, generation, ports, destinations, taps, deliveries, uplinks, workers
     }
 
     public init(from decoder: any Decoder) throws {
@@ -17,7 +17,8 @@ extension DataplaneStatus {
             destinations: try object.decode([DestinationStatus].self, forKey: .destinations),
             taps: try object.decode([TapStatus].self, forKey: .taps),
             deliveries: try object.decodeIfPresent([DeliveryStatus].self, forKey: .deliveries) ?? [],
-            uplinks: try object.decodeIfPresent([UplinkStatus].self, forKey: .uplinks) ?? [])
+            uplinks: try object.decodeIfPresent([UplinkStatus].self, forKey: .uplinks) ?? [],
+            workers: try object.decodeIfPresent([WorkerStatus].self, forKey: .workers) ?? [])
     }
 }
 

@@ -23,8 +23,14 @@ extension MirrorProgram {
         public var dedicated: Bool
         /// Cap on all copies that leave through it, outer headers included in the bits; nil for none.
         public var limit: RateLimit?
+        /// Nil for none: copies are tried always.
+        public var fuse: Fuse?
 
-        public init(interface: String, kind: UplinkKind = .auto, dedicated: Bool = false, limit: RateLimit? = nil) {
+        public init(
+            interface: String, kind: UplinkKind = .auto, dedicated: Bool = false, limit: RateLimit? = nil,
+            fuse: Fuse? = nil
+        ) {
+            self.fuse = fuse
             self.interface = interface
             self.kind = kind
             self.dedicated = dedicated
@@ -34,7 +40,7 @@ extension MirrorProgram {
 }
 
 extension MirrorProgram.UplinkRule: Codable {
-    private enum Keys: String, CodingKey, CaseIterable { case interface, kind, dedicated, limit }
+    private enum Keys: String, CodingKey, CaseIterable { case interface, kind, dedicated, limit, fuse }
 
     public init(from decoder: any Decoder) throws {
         let object = try decoder.strict(Keys.self)
@@ -43,6 +49,12 @@ extension MirrorProgram.UplinkRule: Codable {
             kind: try object.decodeIfPresent(MirrorProgram.UplinkKind.self, forKey: .kind) ?? .auto,
             dedicated: try object.decodeIfPresent(Bool.self, forKey: .dedicated) ?? false,
             limit: try object.decodeIfPresent(MirrorProgram.RateLimit.self, forKey: .limit))
+        // `true` and `false` stand for one as it is by itself, and for none.
+        if let isThere = try? object.decode(Bool.self, forKey: .fuse) {
+            fuse = isThere ? MirrorProgram.Fuse() : nil
+        } else {
+            fuse = try object.decodeIfPresent(MirrorProgram.Fuse.self, forKey: .fuse)
+        }
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -51,10 +63,12 @@ extension MirrorProgram.UplinkRule: Codable {
         try object.encode(kind, forKey: .kind)
         try object.encode(dedicated, forKey: .dedicated)
         try object.encodeIfPresent(limit, forKey: .limit)
+        try object.encodeIfPresent(fuse, forKey: .fuse)
     }
 
     func validate() throws(ProgramError) {
         try validateInterface(interface, of: "uplink '\(interface)'")
         try limit?.validate("uplink '\(interface)': limit")
+        try fuse?.validate("uplink '\(interface)': fuse")
     }
 }

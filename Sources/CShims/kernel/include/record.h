@@ -9,6 +9,9 @@ enum {
     /* Capture points that one dataplane serves, and taps of one port. */
     HS_SLOTS = 1024,
     HS_TAPS_PER_SLOT = 64,
+    /* Workers, and words between two of their wake-up words: a cache line. */
+    HS_WORKERS = 16,
+    HS_WAKEUP_STRIDE = 8,
 };
 
 /* Mark of frames that Heliostat itself sends, on sockets of its own namespace. */
@@ -61,6 +64,8 @@ struct hs_capture {
     __u32 filter;     /* 0: every frame matches all taps; else 1 + the place of the program that chooses among them */
     __u32 longest;    /* bytes of a frame that the taps want, 0 for all; super-frames come whole */
     __u32 flags;      /* of every record: HS_UNFILTERED or 0; and HS_FOREIGN, which no record has */
+    __u32 rings;      /* place of the first ring of the port's worker; those of the CPUs follow */
+    __u32 wakeup;     /* place of that worker's wake-up word */
 };
 
 enum {

@@ -100,6 +100,14 @@ HS_HOT void hs_sleep(long nanoseconds)
     nanosleep(&time, NULL);
 }
 
+/* Wakes whoever waits for this eventfd. */
+HS_HOT void hs_ring(int bell)
+{
+    uint64_t one = 1;
+
+    (void)!write(bell, &one, sizeof one);
+}
+
 /* Waits until a source has frames, or the host side rang; milliseconds at most. */
 HS_HOT void hs_wait(int epoll, int milliseconds)
 {

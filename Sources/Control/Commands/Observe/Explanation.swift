@@ -288,6 +288,8 @@ package struct Explanation: Sendable {
         "exceeds_mtu": "raise the MTU toward the monitor, or set a snaplen",
         "umem_exhausted": "the uplink is too slow for what is tapped: filter, sample or limit",
         "tx_ring_full": "the uplink is too slow for what is tapped: filter, sample or limit",
+        "uplink_limited": "raise the uplink's cap, or tap less: filter, sample or limit",
+        "fused": "the uplink or this host is overloaded, and is tried again by itself: filter, sample or limit",
     ]
 
     // MARK: As text and as JSON

@@ -72,6 +72,14 @@ package struct StatusCommand: AsyncParsableCommand {
                     display($0["reason"]),
                 ]
             })
+        tables.append(
+            table(["WORKER ON", "SCHEDULING", "PAGES", "NODE", "PORTS", "REASON"], running["workers"].items) {
+                let cpus = $0["cpus"].items.map { display($0) }.joined(separator: ",")
+                return [
+                    cpus.isEmpty ? "all CPUs" : "CPU \(cpus)", display($0["scheduling"]), display($0["pages"]),
+                    display($0["node"]), "\($0["ports"].items.count)", display($0["reason"]),
+                ]
+            })
         return tables.filter { !$0.isEmpty }.joined(separator: "\n")
     }
 

@@ -52,10 +52,11 @@ package final class CaptureEntries {
     /// - Parameters:
     ///   - foreign: points in other network namespaces.
     ///   - plans: what the kernel carries, toward destinations at these places.
+    ///   - workers: places of the workers that serve the slots; 0 for those that are not there.
     package init(
         _ program: CaptureProgram?, generation: UInt32, taps: [CapturePoint: UInt64],
         wishes: [CapturePoint: CaptureWish] = [:], foreign: Set<CapturePoint> = [],
-        carrying plans: [CapturePoint: CarryPlan] = [:], indices: [String: Int] = [:]
+        carrying plans: [CapturePoint: CarryPlan] = [:], indices: [String: Int] = [:], workers: [Int: Int] = [:]
     ) throws(HostError) {
         self.program = program
         self.generation = generation
@@ -78,10 +79,11 @@ package final class CaptureEntries {
             let isOpen = wishes[point]?.filtered.isEmpty == false && filter == nil
             var flags = isOpen ? UInt32(HS_UNFILTERED.rawValue) : 0
             if foreign.contains(point) { flags |= UInt32(HS_FOREIGN.rawValue) }
+            let worker = UInt32(workers[point.slot] ?? 0)
             let entry = hs_capture(
                 taps: bits, carried: plans[point]?.bits ?? 0, matched: 0, lost: 0, generation: generation,
-                filter: UInt32(filter.map { $0 + 1 } ?? 0),
-                longest: wishes[point]?.longest ?? 0, flags: flags)
+                filter: UInt32(filter.map { $0 + 1 } ?? 0), longest: wishes[point]?.longest ?? 0, flags: flags,
+                rings: worker * UInt32(program.possibleCPUs), wakeup: worker * UInt32(HS_WAKEUP_STRIDE))
             let values = [hs_capture](repeating: entry, count: program.possibleCPUs)
             var key = point.index
             try check("cannot set capture point \(point.slot)") { bpf_map_update_elem(map.raw, &key, values, 0) }

@@ -8,8 +8,7 @@ import Glibc
 /// Rings, wake-up word and loop guard of one dataplane.
 package final class CaptureMaps {
     package let rings: CaptureRingSet
-    /// A 64-bit word: 1 while the worker sleeps.
-    package let needWakeup: UnsafeMutableRawPointer
+    private let wakeupWords: UnsafeMutableRawPointer
 
     private let program: CaptureProgram?
     /// The tunnels of ours that are known.
@@ -19,8 +18,13 @@ package final class CaptureMaps {
     package init(_ program: CaptureProgram, _ rings: CaptureRingSet) throws(HostError) {
         self.program = program
         self.rings = rings
-        try Self.put(rings.rings.filter { $0.cpu < program.possibleCPUs }, into: program.ringsMap)
-        needWakeup = try mapPages("the wake-up word", pageSize, PROT_READ | PROT_WRITE, program.needWakeupMap, 0)
+        try Self.put(rings.rings.filter { $0.cpu < program.possibleCPUs }, program)
+        wakeupWords = try mapPages("the wake-up words", pageSize, PROT_READ | PROT_WRITE, program.needWakeupMap, 0)
+    }
+
+    /// Of one worker, a 64-bit word: 1 while it sleeps.
+    package func needWakeup(worker: Int) -> UnsafeMutableRawPointer {
+        wakeupWords + worker * Int(HS_WAKEUP_STRIDE) * MemoryLayout<UInt64>.size
     }
 
     /// Without BPF: no ring, and a word that nobody else looks at.
@@ -33,13 +37,14 @@ package final class CaptureMaps {
     }
 
     /// In one batch, since the kernel waits for its readers after each call; one by one before Linux 5.15.
-    private static func put(_ rings: [CaptureRingSet.Ring], into map: Int32) throws(HostError) {
-        let keys = rings.map { UInt32($0.cpu) }
+    private static func put(_ rings: [CaptureRingSet.Ring], _ program: CaptureProgram) throws(HostError) {
+        let map = program.ringsMap
+        let keys = rings.map { UInt32($0.worker * program.possibleCPUs + $0.cpu) }
         let values = rings.map(\.descriptor.raw)
         var count = UInt32(rings.count)
         if bpf_map_update_batch(map, keys, values, &count, nil) == 0 { return }
-        for ring in rings {
-            var key = UInt32(ring.cpu)
+        for (ring, key) in zip(rings, keys) {
+            var key = key
             var value = ring.descriptor.raw
             try check("cannot put the capture ring of CPU \(ring.cpu) into place") {
                 bpf_map_update_elem(map, &key, &value, 0)

@@ -26,25 +26,26 @@ package final class CaptureProgram {
     private let constants: CaptureConstants
 
     /// The best form of the program that this kernel and our capabilities allow.
-    package static func best() throws(HostError) -> CaptureProgram {
-        if let program = try? CaptureProgram(readsKernelFields: true) { return program }
-        return try CaptureProgram(readsKernelFields: false)
+    package static func best(workers: Int = 1) throws(HostError) -> CaptureProgram {
+        if let program = try? CaptureProgram(readsKernelFields: true, workers: workers) { return program }
+        return try CaptureProgram(readsKernelFields: false, workers: workers)
     }
 
     /// Verifies and loads one form of the program.
-    package convenience init(readsKernelFields: Bool) throws(HostError) {
+    package convenience init(readsKernelFields: Bool, workers: Int = 1) throws(HostError) {
         try self.init(
             readsKernelFields ? "capture" : "capture_plain",
-            base64: readsKernelFields ? captureObject : capture_plainObject, readsKernelFields: readsKernelFields)
+            base64: readsKernelFields ? captureObject : capture_plainObject, readsKernelFields: readsKernelFields,
+            workers: workers)
     }
 
-    private init(_ name: String, base64: String, readsKernelFields: Bool) throws(HostError) {
+    private init(_ name: String, base64: String, readsKernelFields: Bool, workers: Int) throws(HostError) {
         self.readsKernelFields = readsKernelFields
         let object = try BPFObject(name, base64: base64)
         let cpus = libbpf_num_possible_cpus()
         if cpus < 1 { throw .system("cannot count the CPUs", -cpus) }
         possibleCPUs = Int(cpus)
-        bpf_map__set_max_entries(bpf_object__find_map_by_name(object.raw, "rings"), UInt32(cpus))
+        bpf_map__set_max_entries(bpf_object__find_map_by_name(object.raw, "rings"), UInt32(cpus) * UInt32(workers))
         try object.load(name)
         constants = try CaptureConstants(object)
         instructions = try object.instructions("capture")

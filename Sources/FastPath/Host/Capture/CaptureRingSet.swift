@@ -6,18 +6,19 @@ import CShims
 package import FastPath
 import Glibc
 
-/// One ring for each CPU that is present.
+/// One ring for each worker and CPU that is present.
 package struct CaptureRingSet {
     package struct Ring {
+        package let worker: Int
         package let cpu: Int
         package let descriptor: Descriptor
         package let mapping: CaptureRingMapping
     }
 
-    /// By rising CPU.
+    /// By worker, then by rising CPU.
     package let rings: [Ring]
 
-    /// Bytes of all rings together, shared out over the CPUs within `sizes`.
+    /// Bytes of all rings together, shared out over them within `sizes`.
     private static let budget = 32 << 20
     private static let sizes = (2 << 20)...(16 << 20)
 
@@ -26,22 +27,25 @@ package struct CaptureRingSet {
 
     private init(rings: [Ring]) { self.rings = rings }
 
-    package init() throws(HostError) {
+    package init(workers: Int = 1) throws(HostError) {
         let cpus = Self.cpus(in: try readText("/sys/devices/system/cpu/present"))
-        let size = Self.size(cpus: cpus.count)
+        let size = Self.size(rings: cpus.count * workers)
         var rings: [Ring] = []
-        for cpu in cpus {
-            let descriptor = try Descriptor("cannot make a capture ring of \(size >> 20) MiB for CPU \(cpu)") {
-                bpf_map_create(BPF_MAP_TYPE_RINGBUF, "hs_ring", 0, 0, UInt32(size), nil)
+        for worker in 0..<workers {
+            for cpu in cpus {
+                let descriptor = try Descriptor("cannot make a capture ring of \(size >> 20) MiB for CPU \(cpu)") {
+                    bpf_map_create(BPF_MAP_TYPE_RINGBUF, "hs_ring", 0, 0, UInt32(size), nil)
+                }
+                let mapping = try Self.map(descriptor, size: size)
+                rings.append(Ring(worker: worker, cpu: cpu, descriptor: descriptor, mapping: mapping))
             }
-            rings.append(Ring(cpu: cpu, descriptor: descriptor, mapping: try Self.map(descriptor, size: size)))
         }
         self.rings = rings
     }
 
-    /// Power of two that `cpus` rings get each.
-    package static func size(cpus: Int) -> Int {
-        let share = max(1, budget / max(1, cpus))
+    /// Power of two that each of so many rings gets.
+    package static func size(rings: Int) -> Int {
+        let share = max(1, budget / max(1, rings))
         let size = 1 << (Int.bitWidth - 1 - share.leadingZeroBitCount)
         return min(max(size, sizes.lowerBound), sizes.upperBound)
     }

@@ -11,7 +11,8 @@ extension Dataplane {
     /// Makes the device while it is needed, and again where somebody has taken it away.
     func placeDevice() -> Bool {
         let isWanted =
-            [current, previous].contains { $0?.carried.isEmpty == false } || uplinks.values.contains(where: takesWhole)
+            [current, previous].contains { $0?.carried.isEmpty == false }
+            || workers.contains { $0.uplinks.values.contains(where: takesWhole) }
         if !isWanted {
             leaveDevice()
             encapsulationError = nil
@@ -21,7 +22,7 @@ extension Dataplane {
         do throws(HostError) {
             guard let capture else { throw HostError("BPF may not be loaded") }
             let device = try EncapsulationDevice(capture, kind: hookKind)
-            device.setRealTime(offset: worker.realTimeOffset)
+            device.setRealTime(offset: workers[0].realTimeOffset)
             encapsulation = device
             encapsulationError = nil
             return true
@@ -49,16 +50,22 @@ extension Dataplane {
     func takesWhole(_ uplink: UplinkSocket) -> Bool {
         guard let link = kernel.links[uplink.interface] else { return false }
         let rule = rule(of: link.name)
-        if rule.limit != nil || uplink.isZeroCopy { return false }
+        if rule.limit != nil || uplink.isZeroCopy || uplink.owner != nil { return false }
         return rule.kind == .device || rule.kind == .auto && uplink.segmentsTunnels
     }
 
     /// Where the super-frames of a destination go whole; nil where they are segmented.
     func whole(_ route: DestinationRoute, index: Int, _ uplink: UplinkSocket?) -> WholeWay? {
-        guard let device = encapsulation, let uplink, route.fate == nil, takesWhole(uplink),
+        // The device's program sends to one queue: that of the worker whose single copies leave there.
+        guard let device = encapsulation, let uplink, route.fate == nil, takesWhole(uplink), uplink === socket(route),
             route.encapsulation?.takesWholeFrames == true
         else { return nil }
         return WholeWay(socket: device.socket.raw, route: UInt16(index))
+    }
+
+    /// The first worker's socket that copies toward a destination leave through.
+    private func socket(_ route: DestinationRoute) -> UplinkSocket? {
+        route.link.flatMap { link in workers.lazy.compactMap { $0.uplinks[link.index] }.first { $0.owner == nil } }
     }
 
     /// The kernel's routes, by the destinations' indices.
@@ -67,7 +74,7 @@ extension Dataplane {
         var wanted: [UInt32: hs_route] = [:]
         for (destination, index) in indices {
             guard let route = routes[destination], route.fate == nil, let header = route.encapsulation,
-                header.tunnel.obstacleToKernel == nil, let uplink = route.link.flatMap({ uplinks[$0.index] })
+                header.tunnel.obstacleToKernel == nil, let uplink = socket(route)
             else { continue }
             wanted[UInt32(index)] = header.kernelRoute(
                 limit: route.frameLimit, interface: uplink.interface, queue: uplink.queue, device: device.index,
@@ -97,6 +104,7 @@ extension Dataplane {
             return route.reason ?? "'\(destination.id)' cannot be reached"
         }
         if rule(of: link.name).limit != nil { return "uplink \(link.name) has a limit" }
+        if fuses[link.index]?.fuse.sheds == true { return "the fuse of uplink \(link.name) has blown" }
         let longest = longestFrame(toward: destination.id)
         if longest > route.frameLimit {
             return "frames of up to \(longest) bytes do not fit whole into the path to '\(destination.id)'"

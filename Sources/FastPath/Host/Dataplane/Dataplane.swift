@@ -8,15 +8,17 @@ import Glibc
 package import Logging
 package import MirrorProgram
 
-/// A running dataplane. Everything here happens on the main loop's thread; the worker has its own.
+/// A running dataplane. Everything here happens on the main loop's thread; each worker has its own.
 package final class Dataplane {
     let logger: Logger
     let epoch: String
     /// Nil where BPF may not be loaded; nothing that is in use then refers to it.
     let capture: CaptureProgram!
     let maps: CaptureMaps
+    /// NUMA node of each worker.
+    private let workerNodes: [Int?]
     /// There once the memory for frames is.
-    private(set) var worker: WorkerHost!
+    private(set) var workers: [WorkerHost] = []
     let kernel: KernelView
     var namespaces = PortNamespaces()
     let ledger = Ledger()
@@ -35,31 +37,26 @@ package final class Dataplane {
     /// `Watch.most` are those of watches.
     var indices: [MirrorProgram.Destination: Int] = [:]
 
-    // What is in the kernel and in the worker's table.
+    // What is in the kernel and in the workers' tables; their uplinks are theirs.
     var hooks: [HookPlace: CaptureHook] = [:]
     var loaded: [CapturePoint: Descriptor] = [:]
     let deviceChanges: DeviceChanges
-    var uplinks: [Int32: UplinkSocket] = [:]
     var spans: [String: SpanPort] = [:]
     /// By the interfaces of the port and of its pair.
     var pairs: [[Int32]: InlinePair] = [:]
     /// There while the program, or what an earlier run has left, has `inline` ports.
     var pins: InlinePins?
     var pairRetries: [[Int32]: PairRetry] = [:]
-    /// Out of use, and to be closed once the worker has a table without them.
-    var leavingUplinks: [UplinkSocket] = []
+    /// Out of use, and to be closed once the workers have tables without them.
     var leavingSpans: [SpanPort] = []
     var leavingPairs: [InlinePair] = []
     /// Those who look on, and those who did until the worker has a table without them.
     var watches: [Watch] = []
     var leavingWatches: [Watch] = []
-    /// Sockets that are closed, and when the kernel can be trusted to have let go of their chunks.
-    var closed: [(number: UInt16, free: ContinuousClock.Instant)] = []
     /// Frames that were handed to an uplink which ended before the kernel took them.
     var abandoned: UInt64 = 0
     /// Numbers of the sockets that have chunks.
     var numbers: Set<UInt16> = []
-    var published: TableShape?
     /// Stands where a table has no destination.
     let spare = CounterBlock.allocate()
 
@@ -85,6 +82,10 @@ package final class Dataplane {
     var uplinkErrors: [Int32: String] = [:]
     /// What arrives from other hosts: loaded once a program has deliveries.
     var deliverProgram: DeliverProgram?
+    /// By interface, of the uplinks that are to have one; and what the kernel has dropped by CPU.
+    var fuses: [Int32: FusedUplink] = [:]
+    var starved: [Int: UInt64] = [:]
+    private(set) var fuseTimer: EventLoop.Timer?
     var deliveryPlans: [DeliveryPlan] = []
     var deliveryError: String?
     var retryDelay = Duration.milliseconds(10)
@@ -100,10 +101,12 @@ package final class Dataplane {
     ///   - capture: loaded before, or nil.
     ///   - usesBPF: false captures by packet sockets whatever the kernel allows.
     ///   - senderBound: most ns that a copy may cost the sender of the original where the program leaves the engine open.
+    ///   - cores: the workers, and whether their sockets busy-poll.
     ///   - first: the program to run.
     package init(
         _ loop: EventLoop, logger: Logger, directory: StateDirectory? = nil, capture: CaptureProgram? = nil,
         hookKind: CaptureHookKind? = nil, usesBPF: Bool = true, senderBound: Int = Dataplane.usualSenderBound,
+        cores: (plans: [WorkerPlan], busyPolls: Bool) = ([WorkerPlan()], false),
         first: MirrorProgram? = nil
     ) throws(HostError) {
         self.loop = loop
@@ -113,11 +116,13 @@ package final class Dataplane {
         deviceChanges = DeviceChanges(directory, logger)
         var random = SystemRandomNumberGenerator()
         epoch = String(random.next(), radix: 16)
-        let rings = try Background { () throws(HostError) in try CaptureRingSet() }
-        let worker = try Background { () throws(HostError) in try WorkerHost() }
+        let rings = try Background { () throws(HostError) in try CaptureRingSet(workers: cores.plans.count) }
+        let memories = try cores.plans.map { plan throws(HostError) in
+            try Background { () throws(HostError) in try WorkerHost.memory(plan) }
+        }
         let program = Result { () throws(HostError) in
             if !usesBPF { throw HostError("HELIOSTAT_CAPTURE_HOOK asks for packet sockets") }
-            return if let capture { capture } else { try CaptureProgram.best() }
+            return if let capture { capture } else { try CaptureProgram.best(workers: cores.plans.count) }
         }
         var changed: () -> Void = {}
         kernel = try KernelView(loop) { changed() }
@@ -127,12 +132,16 @@ package final class Dataplane {
         self.capture = made.program
         maps = made.maps
         packets = made.packets
+        // Packet sockets are one worker's.
+        let plans = made.packets == nil ? cores.plans : Array(cores.plans.prefix(1))
+        workerNodes = plans.map(\.node)
         kernelRoutes = made.program.map { KernelRoutes($0.routesMap) }
         prefersKernel = senderBound >= Self.senderCost && made.program?.readsKernelFields == true
         let wake = loop.timer { [unowned self] in reconcile() }
         let tick = loop.timer { [unowned self] in inspect() }
         changed = { wake.schedule(in: .milliseconds(5)) }
         self.wake = wake
+        fuseTimer = loop.timer { [unowned self] in lookAtFuses() }
         self.tick = tick
         if let first {
             do throws(HostError) {
@@ -143,10 +152,20 @@ package final class Dataplane {
                 current?.switchPositions = nil
             }
         }
-        self.worker = try worker.wait()
+        for (place, plan) in plans.enumerated() {
+            workers.append(
+                try WorkerHost(
+                    plan, place: place, try memories[place].wait(), needWakeup: maps.needWakeup(worker: place),
+                    busyPolls: cores.busyPolls))
+        }
         if current != nil { _ = openUplinks() }
-        published = shape
-        try self.worker.start(maps, contents())
+        for worker in workers {
+            worker.published = shape(of: worker)
+            try worker.start(maps, contents(of: worker))
+            if let obstacle = worker.obstacle {
+                logger.warning("worker \(worker.place) runs otherwise than asked for: \(obstacle)")
+            }
+        }
         // What an earlier run has changed is put back, unless the first program goes on with it.
         if current == nil { deviceChanges.keepTags(in: [:]) }
         reconcile()
@@ -172,8 +191,8 @@ package final class Dataplane {
         assignIndices(program)
         lastNumber = 1
         let generation = try Generation(
-            lastNumber, program, slots: slots, ledger: ledger, indices: indices, capture: capture,
-            prefersKernel: prefersKernel)
+            lastNumber, program, slots: slots, assignment: assign(program), workers: workerNodes.count, ledger: ledger,
+            indices: indices, capture: capture, prefersKernel: prefersKernel)
         warn(of: generation)
         current = generation
         look(generation)
@@ -211,8 +230,8 @@ package final class Dataplane {
         assignIndices(program)
         foldDrops()
         let next = try Generation(
-            lastNumber + 1, program, slots: slots, ledger: ledger, indices: indices, capture: capture,
-            prefersKernel: prefersKernel)
+            lastNumber + 1, program, slots: slots, assignment: assign(program), workers: workerNodes.count,
+            ledger: ledger, indices: indices, capture: capture, prefersKernel: prefersKernel)
         lastNumber += 1
         warn(of: next)
         previous = current
@@ -241,14 +260,15 @@ package final class Dataplane {
         for span in spans.values { span.detach() }
         for pair in pairs.values { pair.leave() }
         deviceChanges.keepTags(in: [:])
-        let positions = worker.thread.producedPositions
+        let positions = workers.map(\.thread.producedPositions)
         let deadline = ContinuousClock.now.advanced(by: .milliseconds(300))
         let isDone = { [self] in
-            worker.thread.hasDrained(to: positions) && uplinks.values.allSatisfy(\.isDrained)
+            hasDrained(to: positions)
+                && workers.allSatisfy { $0.uplinks.values.allSatisfy(\.isDrained) }
                 && pairs.values.allSatisfy(\.isDrained)
         }
         while !isDone(), ContinuousClock.now < deadline { usleep(500) }
-        worker.stop()
+        for worker in workers { worker.stop() }
         sequences.settle()
     }
 
@@ -273,9 +293,9 @@ package final class Dataplane {
             }
         }
         inspectSpans()
-        worker.followClock()
+        for worker in workers { worker.followClock() }
         inspectDevice()
-        encapsulation?.setRealTime(offset: worker.realTimeOffset)
+        encapsulation?.setRealTime(offset: workers[0].realTimeOffset)
         sequences.keepAhead()
         inspectDeliveries()
         inspectPairs()
@@ -312,6 +332,23 @@ package final class Dataplane {
             slots[port.id] = slot
         }
         return slots
+    }
+
+    /// A port stays with its worker, whatever its id becomes.
+    private func assign(_ program: MirrorProgram) -> PortAssignment {
+        let known = current?.assignment.workers ?? [:]
+        let byInterface = Dictionary(
+            (current?.program.ports ?? []).map { ([$0.interface, $0.netns ?? ""], known[$0.id]) },
+            uniquingKeysWith: { first, _ in first })
+        var previous: [String: Int] = [:]
+        var nodes: [String: Int] = [:]
+        for port in program.ports {
+            previous[port.id] = known[port.id] ?? byInterface[[port.interface, port.netns ?? ""]] ?? nil
+            if port.netns == nil, workerNodes.count > 1, let link = kernel.links[port.interface] {
+                nodes[port.id] = Topology.node(ofInterface: link.name, index: link.index)
+            }
+        }
+        return PortAssignment(program, nodes: workerNodes, portNodes: nodes, previous: previous)
     }
 
     private func assignIndices(_ program: MirrorProgram) {

@@ -13,22 +13,25 @@ final class Generation {
     var program: MirrorProgram
     /// Slot of each port by id.
     let slots: [String: Int]
-    private(set) var selection: Selection
+    /// Place of the worker that serves each port.
+    let assignment: PortAssignment
+    /// By worker: each has its own ports alone.
+    private(set) var selections: [Selection]
     let entries: CaptureEntries
     /// Taps and destinations that a frame lost at a capture point was meant for.
     let losers: [CapturePoint: (taps: [String], destinations: Set<String>)]
     /// What the kernel carries by itself, and by tap why it does not where it should.
     let carried: [CapturePoint: CarryPlan]
     let obstacles: [String: String]
-    /// Where the rings stood when the entries were put in place: past these no record of the generation before is left.
-    var switchPositions: [UInt]?
-    private let ports: [CapturePlan.Port]
+    /// Where the rings of each worker stood when the entries were put in place: past these no record of the generation before is left.
+    var switchPositions: [[UInt]]?
+    private let ports: [[CapturePlan.Port]]
     private let targets: Targets
     private let ledger: Ledger
 
     init(
-        _ number: UInt32, _ program: MirrorProgram, slots: [String: Int], ledger: Ledger,
-        indices: [MirrorProgram.Destination: Int], capture: CaptureProgram?, prefersKernel: Bool = false
+        _ number: UInt32, _ program: MirrorProgram, slots: [String: Int], assignment: PortAssignment, workers: Int,
+        ledger: Ledger, indices: [MirrorProgram.Destination: Int], capture: CaptureProgram?, prefersKernel: Bool
     ) throws(HostError) {
         self.number = number
         self.program = program
@@ -37,13 +40,18 @@ final class Generation {
         carried = plan.carried.filter { !$0.value.taps.isEmpty }
         obstacles = plan.obstacles
         losers = plan.losers
-        ports = plan.ports
-        targets = Targets(program, indices, ledger)
+        self.assignment = assignment
+        let places = Dictionary(
+            uniqueKeysWithValues: slots.map { ($0.value, assignment.workers[$0.key] ?? 0) })
+        let ports = (0..<workers).map { worker in plan.ports.filter { places[$0.slot] == worker } }
+        self.ports = ports
+        let targets = Targets(program, indices)
+        self.targets = targets
         self.ledger = ledger
-        selection = targets.selection(number, ports, ledger, [])
+        selections = ports.indices.map { targets.selection(number, ports[$0], ledger, [], worker: $0) }
         entries = try CaptureEntries(
             capture, generation: number, taps: plan.taps, wishes: plan.wishes, foreign: plan.foreign,
-            carrying: plan.carried, indices: targets.places)
+            carrying: plan.carried, indices: targets.places, workers: places)
     }
 
     /// What only the kernel has counted so far.
@@ -59,30 +67,35 @@ final class Generation {
     }
 
     /// Lets these look on, and no others, from the next table on. What the capture program does is the same.
-    func select(_ watches: [Watch]) { selection = targets.selection(number, ports, ledger, watches) }
+    func select(_ watches: [Watch]) {
+        selections = ports.indices.map { targets.selection(number, ports[$0], ledger, watches, worker: $0) }
+    }
+
+    /// Place of the worker that serves a port.
+    func worker(of port: String) -> Int { assignment.workers[port] ?? 0 }
 
     /// The destinations of a program by id: places in the table, and the members of spreads.
     private struct Targets {
         private(set) var places: [String: Int] = [:]
-        private var spreads: [String: Selection.SpreadPlan] = [:]
+        private var spreads: [String: [(id: String, index: Int)]] = [:]
 
-        init(_ program: MirrorProgram, _ indices: [MirrorProgram.Destination: Int], _ ledger: Ledger) {
+        init(_ program: MirrorProgram, _ indices: [MirrorProgram.Destination: Int]) {
             for destination in program.destinations { places[destination.id] = indices[destination] }
             for destination in program.destinations {
                 guard case .spread(let members) = destination.target else { continue }
-                spreads[destination.id] = Selection.SpreadPlan(
-                    counters: ledger.block(destination: destination.id),
-                    members: members.map { (id: $0, index: places[$0]!) })
+                spreads[destination.id] = members.map { (id: $0, index: places[$0]!) }
             }
         }
 
         func selection(
-            _ number: UInt32, _ ports: [CapturePlan.Port], _ ledger: Ledger, _ watches: [Watch]
+            _ number: UInt32, _ ports: [CapturePlan.Port], _ ledger: Ledger, _ watches: [Watch], worker: Int
         ) -> Selection {
-            Selection(generation: number, ports: ports.map { port($0, ledger, watches) })
+            Selection(generation: number, ports: ports.map { port($0, ledger, watches, worker) })
         }
 
-        private func port(_ port: CapturePlan.Port, _ ledger: Ledger, _ watches: [Watch]) -> Selection.Port {
+        private func port(
+            _ port: CapturePlan.Port, _ ledger: Ledger, _ watches: [Watch], _ worker: Int
+        ) -> Selection.Port {
             let used = Set(port.taps.flatMap(\.destinations)).filter { spreads[$0] != nil }.sorted()
             let taps = port.taps.map { tap in
                 Selection.Tap(
@@ -92,7 +105,11 @@ final class Generation {
                     watchers: watches.filter { $0.taps.contains(tap.id) }.map(\.place),
                     actions: tap.hasActions ? (tap: tap, state: ledger.state(of: tap)) : nil)
             }
-            return Selection.Port(slot: port.slot, taps: taps, spreads: used.map { spreads[$0]! })
+            let plans = used.map { id in
+                Selection.SpreadPlan(
+                    counters: ledger.block(destination: id, worker: worker), members: spreads[id]!)
+            }
+            return Selection.Port(slot: port.slot, taps: taps, spreads: plans)
         }
     }
 }

@@ -17,7 +17,7 @@ extension Dataplane {
     /// Connects what is not connected, and cuts what nobody names.
     func connectPairs() -> Bool {
         let wanted = Dictionary(uniqueKeysWithValues: inlinePlans.map { (key($0), $0) })
-        for (key, pair) in pairs where wanted[key] == nil { cut(key, pair) }
+        for (key, pair) in pairs where wanted[key].map(worker(of:)) !== pair.worker { cut(key, pair) }
         pairRetries = pairRetries.filter { wanted[$0.key] != nil }
         if wanted.isEmpty && pins == nil && !InlinePins.isThere { return true }
         guard let pins = takePins(wanted.values.map { $0 }) else { return wanted.isEmpty }
@@ -77,7 +77,8 @@ extension Dataplane {
         if let obstacle = Self.obstacle(links, queues: queues) { throw HostError(obstacle) }
         let numbers = freeNumbers(queues[0] * 2)
         let share = InlinePair.ringSize(queues: queues[0])
-        let granted = try worker.publish(contents(), wanted: share * numbers.count)
+        let worker = worker(of: plan)
+        let granted = try worker.publish(contents(of: worker), wanted: share * numbers.count)
         let chunks = Array(granted.prefix(granted.count / numbers.count * numbers.count))
         worker.giveBack(Array(granted.dropFirst(chunks.count)))
         do throws(HostError) {
@@ -141,14 +142,17 @@ extension Dataplane {
 
     // MARK: The table
 
-    var laneShape: [TableShape.Lane] {
+    func laneShape(of worker: WorkerHost) -> [TableShape.Lane] {
         inlinePlans.flatMap { plan in
-            (pairs[key(plan)]?.numbers ?? []).map { TableShape.Lane(number: $0, slot: plan.slot, side: plan.side!) }
+            (pairs[key(plan)].flatMap { $0.worker === worker ? $0.numbers : nil } ?? []).map {
+                TableShape.Lane(number: $0, slot: plan.slot, side: plan.side!)
+            }
         }
     }
 
-    var inlineLanes: InlineLanes {
+    func inlineLanes(of worker: WorkerHost) -> InlineLanes {
         let plans = inlinePlans.compactMap { plan in pairs[key(plan)].map { (plan, $0) } }
+            .filter { $0.1.worker === worker }
         return InlineLanes(
             lanes: plans.flatMap { $1.lanes(slot: $0.slot, side: $0.side!) }, heartbeats: plans.map(\.1.heartbeat),
             reserve: plans.reduce(0) { $0 + $1.1.ringSize * $1.1.queueCount })

@@ -7,7 +7,8 @@ import MirrorProgram
 /// Counters of taps and destinations while a program names them.
 final class Ledger {
     fileprivate struct Account {
-        let block = CounterBlock.allocate()
+        /// By worker: nobody adds to another's words.
+        var blocks: [Int: CounterBlock] = [:]
         var lost: [DropReason: UInt64] = [:]
         /// Of programs that are gone.
         var kernel = KernelTally()
@@ -17,9 +18,10 @@ final class Ledger {
     private var destinations: [String: Account] = [:]
     private var states: [Settings: TapState] = [:]
 
-    /// The block of a tap, made at its first mention and the same ever after.
-    func block(tap id: String) -> CounterBlock { taps.block(id) }
-    func block(destination id: String) -> CounterBlock { destinations.block(id) }
+    /// The block of a tap, made at its first mention and the same ever after. A tap is of one port, and that is one
+    /// worker's at a time.
+    func block(tap id: String) -> CounterBlock { taps.block(id, 0) }
+    func block(destination id: String, worker: Int = 0) -> CounterBlock { destinations.block(id, worker) }
 
     /// Where a tap's sampler and buckets stand: the same ever after, as long as it samples and limits as it does.
     func state(of tap: MirrorProgram.Tap) -> TapState {
@@ -95,30 +97,29 @@ final class Ledger {
         lost[.captureRingFull, default: 0] += kernel.lost
         lost[.kernelRefused, default: 0] += kernel.refused
         var drops: [String: UInt64] = [:]
-        var offered = (account?.block.offered ?? 0) + kernel.frames
+        let blocks = account.map { Array($0.blocks.values) } ?? []
+        let sum = { (value: (CounterBlock) -> UInt64) in blocks.reduce(0) { $0 + value($1) } }
+        var offered = sum(\.offered) + kernel.frames
         for reason in DropReason.allCases {
             let lost = lost[reason] ?? 0
-            drops[reason.name] = (account?.block.drops(reason) ?? 0) + lost
+            drops[reason.name] = sum { $0.drops(reason) } + lost
             offered += lost
         }
-        return (
-            offered, (account?.block.frames ?? 0) + kernel.frames, (account?.block.bytes ?? 0) + kernel.bytes,
-            account?.block.truncated ?? 0, drops
-        )
+        return (offered, sum(\.frames) + kernel.frames, sum(\.bytes) + kernel.bytes, sum(\.truncated), drops)
     }
 }
 
 extension [String: Ledger.Account] {
-    fileprivate mutating func block(_ id: String) -> CounterBlock {
-        if let known = self[id] { return known.block }
-        let account = Ledger.Account()
-        self[id] = account
-        return account.block
+    fileprivate mutating func block(_ id: String, _ worker: Int) -> CounterBlock {
+        if let known = self[id]?.blocks[worker] { return known }
+        let block = CounterBlock.allocate()
+        self[id, default: Ledger.Account()].blocks[worker] = block
+        return block
     }
 
     fileprivate mutating func retain(_ ids: Set<String>) {
         for (id, account) in self where !ids.contains(id) {
-            account.block.deallocate()
+            for block in account.blocks.values { block.deallocate() }
             self[id] = nil
         }
     }

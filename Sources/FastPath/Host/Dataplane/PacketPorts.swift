@@ -37,7 +37,7 @@ extension Dataplane {
     /// Opens what is missing and closes what nobody wants.
     func placePackets() -> Bool {
         // The first look comes before the worker.
-        guard worker != nil else { return true }
+        guard let worker = workers.first else { return true }
         let wanted = ports.reduce(into: [PacketPlace: PortPlan]()) { wanted, plan in
             if let place = PacketPlace(plan) { wanted[place] = plan }
         }

@@ -14,6 +14,7 @@ extension Dataplane {
         letGo(of: kernel.takeEnded())
         look(current)
         var isDone = openUplinks()
+        armFuses()
         isDone = openSpans() && isDone
         isDone = connectPairs() && isDone
         leaveUnused()
@@ -48,9 +49,7 @@ extension Dataplane {
     private func letGo(of ended: Set<Int32>) {
         if ended.isEmpty { return }
         for place in hooks.keys where place.namespace == nil && ended.contains(place.interface) { hooks[place] = nil }
-        for index in ended {
-            if let uplink = uplinks.removeValue(forKey: index) { leavingUplinks.append(uplink) }
-        }
+        for index in ended { leave(uplink: index) }
         for (id, span) in spans where ended.contains(span.interface) { leave(id, span) }
         for (key, pair) in pairs where !ended.isDisjoint(with: key) { cut(key, pair) }
         if let device = encapsulation, ended.contains(device.index) { leaveDevice() }
@@ -101,24 +100,28 @@ extension Dataplane {
             routes.values.filter { $0.fate == nil }.compactMap(\.link).map { ($0.index, $0) }, uniquingKeysWith: { $1 })
         uplinkErrors = [:]
         leaveMisruled()
-        for (index, link) in wanted where uplinks[index] == nil {
+        let serving = Set(current.map { Array($0.assignment.workers.values) } ?? []).union([0])
+        for (index, link) in wanted {
+            let missing = workers.filter { $0.uplinks[index] == nil && serving.contains($0.place) }
+            if missing.isEmpty { continue }
             let rule = rule(of: link.name)
             if let obstacle = rule.obstacle {
                 uplinkErrors[index] = obstacle
                 continue
             }
-            guard let number = freeNumbers(1).first else { break }
-            do throws(HostError) {
-                uplinks[index] = try UplinkSocket(
-                    link, number: number, area: worker.area, isDedicated: rule.dedicated)
-                numbers.insert(number)
-                logger.info("copies leave through \(link.name)")
-            } catch {
-                uplinkErrors[index] = error.description
+            for worker in missing {
+                guard let number = freeNumbers(1).first else { break }
+                do throws(HostError) {
+                    worker.uplinks[index] = try openUplink(link, rule, worker, number: number)
+                    numbers.insert(number)
+                    logger.info("copies leave through \(link.name)")
+                } catch {
+                    uplinkErrors[index] = error.description
+                }
             }
         }
         let now = ContinuousClock.now
-        for uplink in uplinks.values {
+        for uplink in workers.flatMap(\.uplinks.values) {
             uplink.idleSince = wanted[uplink.interface] == nil ? uplink.idleSince ?? now : nil
         }
         return uplinkErrors.isEmpty
@@ -127,12 +130,14 @@ extension Dataplane {
     /// Uplinks that nobody has used for a second and whose copies have left; longer if the kernel does not take them.
     private func leaveUnused() {
         let now = ContinuousClock.now
-        for (index, uplink) in uplinks {
-            guard let since = uplink.idleSince else { continue }
+        for index in openInterfaces {
+            let uplinks = workers.compactMap { $0.uplinks[index] }
+            guard let since = uplinks.compactMap(\.idleSince).max(), uplinks.allSatisfy({ $0.idleSince != nil }) else {
+                continue
+            }
             let idle = since.duration(to: now)
-            if idle < .seconds(1) || (!uplink.isDrained && idle < .seconds(5)) { continue }
-            uplinks[index] = nil
-            leavingUplinks.append(uplink)
+            if idle < .seconds(1) || (!uplinks.allSatisfy(\.isDrained) && idle < .seconds(5)) { continue }
+            leave(uplink: index)
         }
     }
 
@@ -146,8 +151,13 @@ extension Dataplane {
     private func openSpans() -> Bool {
         let wanted = Dictionary(
             uniqueKeysWithValues: ports.filter { $0.mode == .span && $0.link != nil }.map { ($0.port.id, $0) })
-        for (id, span) in spans where wanted[id]?.link?.index != span.interface || wanted[id]?.slot != span.slot {
-            leave(id, span)
+        for (id, span) in spans {
+            guard let plan = wanted[id], plan.link?.index == span.interface, plan.slot == span.slot,
+                worker(of: plan) === span.worker
+            else {
+                leave(id, span)
+                continue
+            }
         }
         portErrors = [:]
         // An interface has room for one XDP program.
@@ -177,10 +187,11 @@ extension Dataplane {
 
     private func openSpan(_ plan: PortPlan) throws(HostError) -> SpanPort {
         let link = plan.link!
+        let worker = worker(of: plan)
         let numbers = freeNumbers(Ethtool.receiveQueues(link.name))
         // The first fill must leave chunks for the copies: a quarter of all for the ports together.
         let share = max(64, min(2048, worker.area.bytes / worker.area.chunkSize / 4 / max(1, numbers.count)))
-        let chunks = try worker.publish(contents(), wanted: share * numbers.count)
+        let chunks = try worker.publish(contents(of: worker), wanted: share * numbers.count)
         do throws(HostError) {
             let span = try SpanPort(
                 link, slot: plan.slot, numbers: numbers, chunks: chunks, worker: worker,
@@ -213,67 +224,85 @@ extension Dataplane {
         try maps.setOwnTunnels(keys)
     }
 
-    var shape: TableShape {
+    /// Who serves a port.
+    func worker(of plan: PortPlan) -> WorkerHost { workers[current?.worker(of: plan.port.id) ?? 0] }
+
+    func shape(of worker: WorkerHost) -> TableShape {
         var rows = [TableShape.Row?](repeating: nil, count: max(Watch.most, (indices.values.max() ?? 0) + 1))
-        for watch in watches { rows[watch.place] = row(of: watch) }
+        for watch in watches { rows[watch.place] = row(of: watch, worker) }
         for (destination, index) in indices {
             guard let route = routes[destination] else { continue }
-            let uplink = route.fate == nil ? route.link.flatMap { uplinks[$0.index] } : nil
+            let uplink = route.fate == nil ? route.link.flatMap { worker.uplinks[$0.index] } : nil
             // Before Linux 6.6 a frame is one chunk.
             let header = route.encapsulation?.length ?? 0
             let longest = uplink?.takesLongFrames ?? true ? Int.max : UMEM.chunkSize - header
             rows[index] = TableShape.Row(
                 id: destination.id, encapsulation: route.encapsulation, frameLimit: min(route.frameLimit, longest),
-                uplink: uplink?.number, fate: route.fate ?? (uplink == nil ? .uplinkDown : nil),
+                uplink: uplink?.number, fate: route.fate ?? (uplink == nil ? .uplinkDown : fuseFate(route)),
                 whole: whole(route, index: index, uplink))
         }
         return TableShape(
             generation: current?.number ?? 0, previous: previous?.number, rows: rows,
-            uplinks: (uplinks.values.map(\.number) + watches.map(\.number)).sorted(), limits: limits,
-            spans: spans.values.flatMap(\.numbers).sorted(), lanes: laneShape,
+            uplinks: (worker.uplinks.values.map(\.number) + watches.map { $0.numbers[worker.place] }).sorted(),
+            limits: limits(of: worker),
+            spans: spans.values.filter { $0.worker === worker }.flatMap(\.numbers).sorted(),
+            handovers: handovers(to: worker).map(\.number).sorted(), lanes: laneShape(of: worker),
             packets: packets.map { Set($0.captures.keys) } ?? [], guarded: packets == nil ? [] : maps.ownTunnels)
     }
 
-    func contents() -> WorkerHost.Contents {
+    private func fuseFate(_ route: DestinationRoute) -> DropReason? {
+        route.link.flatMap { fuses[$0.index]?.fuse.sheds } == true ? .fused : nil
+    }
+
+    /// Other workers' uplinks that lead to this one.
+    private func handovers(to worker: WorkerHost) -> [UplinkSocket] {
+        workers.flatMap(\.uplinks.values).filter { $0.owner === worker }
+    }
+
+    func contents(of worker: WorkerHost) -> WorkerHost.Contents {
+        let (place, limits, uplinks) = (worker.place, limits(of: worker), worker.uplinks)
         let pointers =
-            uplinks.values.map { ($0.number, $0.pointer) } + watches.map { ($0.number, $0.uplink.uplink) }
+            uplinks.values.map { ($0.number, $0.pointer) }
+            + watches.map { ($0.numbers[place], $0.uplinks[place].uplink) }
         let byNumber = Dictionary(uniqueKeysWithValues: pointers)
-        let limits = limits
-        let counters = Dictionary(uniqueKeysWithValues: watches.map { ($0.place, $0.counters) })
-        let rows = shape.rows.enumerated().map { place, row in
+        let counters = Dictionary(uniqueKeysWithValues: watches.map { ($0.place, $0.counters[place]) })
+        let rows = shape(of: worker).rows.enumerated().map { index, row in
             DestinationPlan(
                 encapsulation: row?.encapsulation, frameLimit: row?.frameLimit ?? 0,
                 uplink: row?.uplink.flatMap { byNumber[$0] }, fate: row == nil ? .noRoute : row!.fate,
-                counters: counters[place] ?? row.map { ledger.block(destination: $0.id) } ?? spare,
+                counters: counters[index] ?? row.map { ledger.block(destination: $0.id, worker: place) } ?? spare,
                 sequence: row?.encapsulation.flatMap(sequence), whole: row?.whole)
         }
         return WorkerHost.Contents(
-            current: current?.selection ?? Selection(generation: 0, ports: []), previous: previous?.selection,
+            current: current?.selections[place] ?? Selection(generation: 0, ports: []),
+            previous: previous?.selections[place],
             destinations: rows,
-            uplinks: pointers.map(\.1), limits: uplinks.keys.map { limits[$0] }, spans: spans.values.flatMap(\.sources),
-            inline: inlineLanes, packets: packetSources)
+            uplinks: pointers.map(\.1), limits: uplinks.keys.map { limits[$0] },
+            spans: spans.values.filter { $0.worker === worker }.flatMap(\.sources),
+            handovers: handovers(to: worker).compactMap(\.handover), inline: inlineLanes(of: worker),
+            packets: packetSources)
     }
 
     private func sequence(_ header: OuterHeader) -> SequenceWord? {
         header.tunnel.isSequenced ? sequences.word(source: header.source, remote: header.tunnel.remote) : nil
     }
 
-    /// Gives the worker a new table where something has changed, and closes what only the old one had.
+    /// Gives every worker a new table where something has changed, and closes what only the old one had.
     func publish() throws(HostError) {
-        let wanted = shape
         let routes = wantedRoutes
         try kernelRoutes?.put(routes)
         defer { kernelRoutes?.retain(routes.keys) }
-        let hasLeft = [
-            leavingDevice == nil, leavingUplinks.isEmpty, leavingSpans.isEmpty, leavingPairs.isEmpty,
-            leavingWatches.isEmpty,
-        ]
-        if wanted != published || hasLeft.contains(false) {
-            try worker.publish(contents())
-            published = wanted
+        let isNothingLeft =
+            leavingDevice == nil && leavingSpans.isEmpty && leavingPairs.isEmpty && leavingWatches.isEmpty
+            && workers.allSatisfy(\.leavingUplinks.isEmpty)
+        for worker in workers {
+            let wanted = shape(of: worker)
+            if wanted == worker.published && isNothingLeft { continue }
+            try worker.publish(contents(of: worker))
+            worker.published = wanted
         }
         closeLeft()
-        if !worker.returning.isEmpty { try worker.publish(contents()) }
+        for worker in workers where !worker.returning.isEmpty { try worker.publish(contents(of: worker)) }
     }
 
     /// Closes sockets that no table has any more, and gives their chunks back. A driver without copies writes into its
@@ -281,33 +310,46 @@ extension Dataplane {
     private func closeLeft() {
         let now = ContinuousClock.now
         leavingDevice = nil
-        abandoned += leavingUplinks.reduce(0) { $0 + $1.queuedFrames }
-        closed += (leavingUplinks.map(\.number) + leavingWatches.map(\.number)).map { ($0, now) }
+        for worker in workers {
+            abandoned += worker.leavingUplinks.reduce(0) { $0 + $1.queuedFrames }
+            let watched = leavingWatches.map { $0.numbers[worker.place] }
+            worker.closed += (worker.leavingUplinks.map(\.number) + watched).map { ($0, now) }
+            worker.leavingUplinks = []
+        }
         for span in leavingSpans {
-            closed += span.numbers.map { ($0, span.isZeroCopy ? now.advanced(by: .seconds(1)) : now) }
+            span.worker.closed += span.numbers.map { ($0, span.isZeroCopy ? now.advanced(by: .seconds(1)) : now) }
         }
         for pair in leavingPairs {
-            closed += pair.numbers.map { ($0, pair.isZeroCopy ? now.advanced(by: .seconds(1)) : now) }
+            pair.worker.closed += pair.numbers.map { ($0, pair.isZeroCopy ? now.advanced(by: .seconds(1)) : now) }
         }
-        leavingUplinks = []
         leavingSpans = []
         leavingPairs = []
-        for watch in leavingWatches { watch.settle(worker.area.base) }
+        for watch in leavingWatches { watch.settle(areas) }
         leavingWatches = []
-        for socket in closed where socket.free <= now {
-            worker.giveBack(worker.thread.chunks(heldBy: socket.number))
-            numbers.remove(socket.number)
+        for worker in workers {
+            for socket in worker.closed where socket.free <= now {
+                worker.giveBack(worker.thread.chunks(heldBy: socket.number))
+                numbers.remove(socket.number)
+            }
+            worker.closed.removeAll { $0.free <= now }
         }
-        closed.removeAll { $0.free <= now }
     }
+
+    /// Starts of the workers' chunks.
+    var areas: [UnsafeMutableRawPointer] { workers.map(\.area.base) }
 
     // MARK: Capture
 
     /// Puts the entries of a new program in place: from here on frames match under it.
     func install(_ generation: Generation) throws(HostError) {
         if generation.switchPositions != nil { return }
+        let gaining = workersThatGain(generation)
+        for worker in gaining { worker.thread.hold(true) }
+        defer { for worker in gaining { worker.thread.hold(false) } }
         try generation.entries.install()
-        generation.switchPositions = worker.thread.producedPositions
+        let positions = workers.map(\.thread.producedPositions)
+        generation.switchPositions = positions
+        release(gaining, positions)
     }
 
     /// Attaches what is missing, several at a time: each attachment waits for the kernel's readers, and they can wait
@@ -417,7 +459,7 @@ extension Dataplane {
     /// - Parameter atOnce: without waiting for that; what is left in the rings is then counted as stray.
     func retirePrevious(atOnce: Bool = false) {
         guard let old = previous, let current, let positions = current.switchPositions else { return }
-        guard atOnce || worker.thread.hasDrained(to: positions) else { return }
+        guard atOnce || hasDrained(to: positions) else { return }
         previous = nil
         ledger.fold(old.kernelTallies())
         let kept = Set(current.program.destinations)

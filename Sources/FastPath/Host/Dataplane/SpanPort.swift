@@ -11,9 +11,11 @@ final class SpanPort {
     let name: String
     let slot: Int
     let numbers: [UInt16]
+    let worker: WorkerHost
     private(set) var sources: [UnsafeMutablePointer<SpanSource>] = []
     /// Every socket receives without copying.
     var isZeroCopy: Bool { sockets.allSatisfy(\.isZeroCopy) }
+    var isBusyPolled: Bool { sockets.allSatisfy(\.isBusyPolled) }
     var queues: Int { sockets.count }
     /// Largest MTU whose frames, with a tag, fit into a chunk behind the kernel's headroom and ours; nil where a frame may
     /// lie in several.
@@ -41,6 +43,7 @@ final class SpanPort {
         name = link.name
         self.slot = slot
         self.numbers = numbers
+        self.worker = worker
         promiscuity = try Self.makePromiscuous(link)
         steer = try SteerProgram(ownTunnels: ownTunnels)
         try steer.attach(interface: link.index, name: link.name)
@@ -58,7 +61,8 @@ final class SpanPort {
             let source = UnsafeMutablePointer<SpanSource>.allocate(capacity: 1)
             source.initialize(
                 to: SpanSource(
-                    socket: socket.descriptor.raw, number: number, slot: slot, receive: socket.data, fill: socket.fill))
+                    socket: socket.descriptor.raw, number: number, slot: slot, receive: socket.data, fill: socket.fill,
+                    isBusyPolled: socket.isBusyPolled))
             sources.append(source)
         }
         for (queue, socket) in sockets.enumerated() { try steer.steer(queue: queue, into: socket.descriptor) }

@@ -19,7 +19,10 @@ extension Dataplane {
         return DataplaneStatus(
             version: dataplaneVersion, pid: getpid(), epoch: epoch, generation: current?.program.generation,
             ports: ports, destinations: destinations, taps: taps, deliveries: deliveryPlans.map(status),
-            uplinks: uplinkStatus())
+            uplinks: uplinkStatus(),
+            workers: workers.map { worker in
+                worker.status(self.ports.map(\.port.id).filter { current?.worker(of: $0) == worker.place })
+            })
     }
 
     private func status(_ plan: PortPlan) -> PortStatus {
@@ -46,6 +49,7 @@ extension Dataplane {
         if plan.mode == .span, let span = spans[plan.port.id] {
             status.hook = "xdp-native"
             status.zeroCopy = span.isZeroCopy
+            status.busyPoll = span.worker.area.busyPolls ? span.isBusyPolled : nil
             status.queues = span.queues
             status.mtuLimit = span.mtuLimit
         } else {
@@ -91,6 +95,8 @@ extension Dataplane {
         } else if let error = route.link.flatMap({ uplinkErrors[$0.index] }) {
             status.state = .error
             status.reason = error
+        } else if let reason = route.link.flatMap({ fuseReason($0.index) }) {
+            status.reason = reason
         }
         return status
     }
@@ -127,12 +133,15 @@ extension Dataplane {
             pending: [current, previous].compactMap { $0?.kernelTallies() })
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        var strays = Dictionary(uniqueKeysWithValues: DropReason.allCases.map { ($0.name, worker.thread.strays($0)) })
+        var strays = Dictionary(
+            uniqueKeysWithValues: DropReason.allCases.map { reason in
+                (reason.name, workers.reduce(0) { $0 + $1.thread.strays(reason) })
+            })
         strays[DropReason.uplinkDown.name, default: 0] += abandoned
         return DataplaneStatistics(
             epoch: epoch, time: Double(now.tv_sec) + Double(now.tv_nsec) / 1e9, taps: sums.taps,
             destinations: sums.destinations, deliveries: deliveryStatistics, inline: inlineStatistics, strays: strays,
-            umem: worker.thread.census())
+            umem: workers.map { $0.thread.census() }.reduce(.none) { $0 + $1 })
     }
 
     /// Logs every port and destination whose state is not what it was.
@@ -189,5 +198,15 @@ extension Link {
         let id = tunnel.tunnelID.map { "VNI \($0)" } ?? "every VNI"
         return
             "\(kind) device \(name) of this host has UDP port \(tunnel.udpPort) and \(id) too: packets of one are taken for the other's; use another tunnel id or port"
+    }
+}
+
+extension UMEMStatistics {
+    fileprivate static let none = UMEMStatistics(chunks: 0, free: 0, fill: 0, receive: 0, transmit: 0)
+
+    fileprivate static func + (one: Self, other: Self) -> Self {
+        Self(
+            chunks: one.chunks + other.chunks, free: one.free + other.free, fill: one.fill + other.fill,
+            receive: one.receive + other.receive, transmit: one.transmit + other.transmit)
     }
 }

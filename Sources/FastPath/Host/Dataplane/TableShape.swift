@@ -22,6 +22,8 @@ struct TableShape: Equatable {
     /// By interface.
     var limits: [Int32: MirrorProgram.RateLimit]
     var spans: [UInt16]
+    /// Numbers of other workers' uplinks that this one sends for.
+    var handovers: [UInt16]
     var lanes: [Lane]
     var packets: Set<PacketPlace>
     /// Tunnels of ours that the worker must know by itself.

@@ -1,7 +1,7 @@
 // What an operator allows on the interfaces that copies leave through, against what there is. Before it: the program's
 // `uplinks`. After it: Reconcile.swift opens sockets by it, and status tells.
 
-import MirrorProgram
+package import MirrorProgram
 
 extension Dataplane {
     /// Shared, of any kind and without cap where the program says nothing.
@@ -9,38 +9,79 @@ extension Dataplane {
         current?.program.uplinks.first { $0.interface == interface } ?? .init(interface: interface)
     }
 
-    /// Caps by interface.
-    var limits: [Int32: MirrorProgram.RateLimit] {
-        uplinks.keys.reduce(into: [:]) { limits, index in
-            limits[index] = kernel.links[index].flatMap { rule(of: $0.name).limit }
+    /// Caps by interface, the share of each worker that sends through it.
+    func limits(of worker: WorkerHost) -> [Int32: MirrorProgram.RateLimit] {
+        worker.uplinks.keys.reduce(into: [:]) { limits, index in
+            let sharers = workers.count { $0.uplinks[index] != nil }
+            limits[index] = kernel.links[index].flatMap { rule(of: $0.name).limit?.share(of: sharers) }
         }
     }
 
     /// Takes sockets out of use that are open in another way than the rules want.
     func leaveMisruled() {
-        for (index, uplink) in uplinks {
+        for index in openInterfaces {
             guard let link = kernel.links[index] else { continue }
             let rule = rule(of: link.name)
-            if rule.obstacle == nil, rule.dedicated == uplink.isDedicated { continue }
-            uplinks[index] = nil
-            leavingUplinks.append(uplink)
+            let isDedicated = workers.contains { $0.uplinks[index]?.isDedicated == true }
+            if rule.obstacle == nil, rule.dedicated == isDedicated { continue }
+            leave(uplink: index)
+        }
+    }
+
+    /// Interfaces that some worker sends through.
+    var openInterfaces: Set<Int32> { workers.reduce(into: []) { $0.formUnion($1.uplinks.keys) } }
+
+    /// Takes an uplink out of use for all workers at once: some may depend on another's.
+    func leave(uplink index: Int32) {
+        for worker in workers {
+            if let uplink = worker.uplinks.removeValue(forKey: index) { worker.leavingUplinks.append(uplink) }
+        }
+    }
+
+    /// A socket for a worker, or its way to the first worker that has one.
+    func openUplink(
+        _ link: Link, _ rule: MirrorProgram.UplinkRule, _ worker: WorkerHost, number: UInt16
+    ) throws(HostError) -> UplinkSocket {
+        do throws(HostError) {
+            return try UplinkSocket(
+                link, number: number, worker: worker, workers: workers.count, isDedicated: rule.dedicated)
+        } catch {
+            for owner in workers where owner !== worker {
+                guard let other = owner.uplinks[link.index], other.owner == nil else { continue }
+                return UplinkSocket(to: other, of: owner, number: number, from: worker)
+            }
+            throw error
         }
     }
 
     /// The uplinks in use, and those that cannot be.
     func uplinkStatus() -> [UplinkStatus] {
-        let open = uplinks.map { index, uplink in
-            UplinkStatus(
+        let open = openInterfaces.map { index in
+            let sockets = workers.compactMap { $0.uplinks[index] }.filter { $0.owner == nil }
+            var status = UplinkStatus(
                 interface: kernel.links[index]?.name ?? "\(index)",
-                kinds: encapsulation != nil && takesWhole(uplink) ? [.afXDP, .device] : [.afXDP],
-                dedicated: uplink.isDedicated,
-                zeroCopy: uplink.isZeroCopy)
+                kinds: encapsulation != nil && sockets.contains(where: takesWhole) ? [.afXDP, .device] : [.afXDP],
+
+                dedicated: sockets.contains(where: \.isDedicated),
+                zeroCopy: sockets.allSatisfy(\.isZeroCopy))
+            status.queues = sockets.count
+            status.fuse = fuseStatus(index)
+            status.busyPoll = workers[0].area.busyPolls ? sockets.allSatisfy(\.isBusyPolled) : nil
+            return status
         }
-        let failed = uplinkErrors.filter { uplinks[$0.key] == nil }.map { index, reason in
+        let failed = uplinkErrors.filter { !openInterfaces.contains($0.key) }.map { index, reason in
             let name = kernel.links[index]?.name ?? "\(index)"
             return UplinkStatus(interface: name, kinds: [], dedicated: rule(of: name).dedicated, reason: reason)
         }
         return (open + failed).sorted { $0.interface < $1.interface }
+    }
+}
+
+extension MirrorProgram.RateLimit {
+    /// One of so many equal shares.
+    package func share(of count: Int) -> Self {
+        let divided = { (rate: UInt64) in max(1, rate / UInt64(max(1, count))) }
+        return Self(bitsPerSecond: bitsPerSecond.map(divided), framesPerSecond: framesPerSecond.map(divided))
     }
 }
 

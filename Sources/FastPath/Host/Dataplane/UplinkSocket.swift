@@ -1,32 +1,48 @@
-// An interface that copies leave through, as the host side holds it: the bound socket and what the worker needs of it.
+// An interface that copies leave through, as the host side holds it for one worker: the bound socket and what the worker
+// needs of it.
 // Before it: XSKSocket. After it: the forwarding table refers to `pointer`.
 
 import CShims
 import FastPath
 import Synchronization
 
-/// One TX socket. Let it go only when no table refers to it.
+/// One TX socket of one worker, or its way to the worker that has one. Let it go only when no table refers to it.
 final class UplinkSocket {
     let interface: Int32
-    /// Number among the worker's sockets.
+    /// Number among the workers' sockets.
     let number: UInt16
     let pointer: UnsafeMutablePointer<Uplink>
     /// No production traffic uses the interface.
     let isDedicated: Bool
     /// The NIC segments super-frames behind the header of a UDP tunnel.
     let segmentsTunnels: Bool
-    private let socket: XSKSocket
+    /// Where the copies go that are handed over; nil where the kernel takes them.
+    let owner: WorkerHost?
+    /// What that worker needs of it.
+    private(set) var handover: UnsafeMutablePointer<Handover>?
+    private let socket: XSKSocket?
+    private let memory: MemoryUplink?
+    private let transmit: RingMapping
+    /// Frames may be longer than a chunk.
+    let takesLongFrames: Bool
     /// Since when no destination uses it.
     var idleSince: ContinuousClock.Instant?
 
-    /// Queues that are tried when others hold the first ones.
-    private static let mostQueues = 64
+    /// Copies that wait to be handed over: as many chunks as an uplink may hold.
+    private static let handoverSize: UInt32 = 2048
 
-    init(_ link: Link, number: UInt16, area: XSKSocket.Area, isDedicated: Bool) throws(HostError) {
+    /// Binds to a queue of its own.
+    init(
+        _ link: Link, number: UInt16, worker: WorkerHost, workers: Int, isDedicated: Bool
+    ) throws(HostError) {
         interface = link.index
         self.number = number
         self.isDedicated = isDedicated
-        socket = try Self.open(link, area, isDedicated ? .transmitAlone : .transmit)
+        let socket = try Self.open(link, worker, workers, isDedicated ? .transmitAlone : .transmit)
+        self.socket = socket
+        transmit = socket.data
+        takesLongFrames = socket.takesLongFrames
+        (owner, memory) = (nil, nil)
         segmentsTunnels = link.kind.isEmpty && Ethtool.has("tx-udp_tnl-segmentation", link.name)
         pointer = .allocate(capacity: 1)
         pointer.initialize(
@@ -34,48 +50,76 @@ final class UplinkSocket {
                 socket: socket.descriptor.raw, number: number, transmit: socket.data, completion: socket.completion))
     }
 
+    /// Hands everything to the worker that has `other`.
+    init(to other: UplinkSocket, of owner: WorkerHost, number: UInt16, from worker: WorkerHost) {
+        interface = other.interface
+        self.number = number
+        isDedicated = other.isDedicated
+        self.owner = owner
+        segmentsTunnels = false
+        takesLongFrames = other.takesLongFrames
+        socket = nil
+        let memory = MemoryUplink(
+            number: number, size: Self.handoverSize, bell: owner.bell.raw, asleep: owner.needWakeup)
+        self.memory = memory
+        transmit = memory.transmit.mapping
+        pointer = memory.uplink
+        let handover = UnsafeMutablePointer<Handover>.allocate(capacity: 1)
+        handover.initialize(
+            to: Handover(
+                transmit: memory.transmit.mapping, completion: memory.completion.mapping, area: worker.area.base,
+                exit: other.pointer))
+        self.handover = handover
+    }
+
     deinit {
+        handover?.deinitialize(count: 1)
+        handover?.deallocate()
+        if memory != nil { return }
         pointer.deinitialize(count: 1)
         pointer.deallocate()
     }
 
-    var queue: Int { socket.queue }
+    /// Of the interface; 0 where another worker has the socket.
+    var queue: Int { socket?.queue ?? 0 }
 
     /// The driver sends from the frames' memory itself.
-    var isZeroCopy: Bool { socket.isZeroCopy }
+    var isZeroCopy: Bool { socket?.isZeroCopy ?? false }
 
-    /// Whether frames may be longer than a chunk.
-    var takesLongFrames: Bool { socket.takesLongFrames }
+    var isBusyPolled: Bool { socket?.isBusyPolled ?? false }
 
-    /// Whether the kernel has taken everything that was queued.
+    /// Whether the kernel, or the other worker, has taken everything that was queued.
     var isDrained: Bool { queuedFrames == 0 }
 
-    /// Frames that the kernel has not taken yet.
+    /// Frames that are not taken yet.
     var queuedFrames: UInt64 {
         let word = { (address: UnsafeMutableRawPointer) in
             address.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
         }
-        let descriptors = socket.data.elements.assumingMemoryBound(to: xdp_desc.self)
+        let descriptors = transmit.elements.assumingMemoryBound(to: xdp_desc.self)
         var frames: UInt64 = 0
-        var index = word(socket.data.consumer)
-        while index != word(socket.data.producer) {
-            if descriptors[Int(index & (socket.data.size - 1))].options & HS_XDP_PKT_CONTD == 0 { frames += 1 }
+        var index = word(transmit.consumer)
+        while index != word(transmit.producer) {
+            if descriptors[Int(index & (transmit.size - 1))].options & HS_XDP_PKT_CONTD == 0 { frames += 1 }
             index &+= 1
         }
         return frames
     }
 
     private static func open(
-        _ link: Link, _ area: XSKSocket.Area, _ role: XSKSocket.Role
+        _ link: Link, _ worker: WorkerHost, _ workers: Int, _ role: XSKSocket.Role
     ) throws(HostError) -> XSKSocket {
         var last: HostError?
-        for queue in 0..<min(max(1, link.transmitQueues), mostQueues) {
+        let order = QueueAssignment.order(worker: worker.place, workers: workers, queues: link.transmitQueues)
+        // Not every queue that a device can have is in use.
+        var used = Int.max
+        for queue in order where queue < used {
             do throws(HostError) {
-                return try XSKSocket.open(role, interface: link.index, name: link.name, queue: queue, area: area)
+                return try XSKSocket.open(
+                    role, interface: link.index, name: link.name, queue: queue, area: worker.area)
             } catch {
-                // The first queue's answer is the one to tell of: further queues may simply not exist.
-                last = last ?? error
-                if error.code != EBUSY { break }
+                if last == nil || last!.code == EINVAL { last = error }
+                if error.code == EINVAL && queue > 0 { used = queue } else if error.code != EBUSY { break }
             }
         }
         throw last!

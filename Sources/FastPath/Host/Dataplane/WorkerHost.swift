@@ -10,19 +10,39 @@ import MirrorProgram
 final class WorkerHost {
     /// There from `start` on.
     private(set) var thread: WorkerThread!
+    let plan: WorkerPlan
+    /// Number among the workers, from 0.
+    let place: Int
+    /// Its word in the capture program's map.
+    let needWakeup: UnsafeMutableRawPointer
     let area: XSKSocket.Area
-    private let epoll, bell: Descriptor
+    private let memory: FrameMemory
+    /// Why it does not run as it is planned, in the kernel's words.
+    private var obstacles: [String] = []
+    private lazy var pages: WorkerStatus.Pages =
+        memory.isHuge ? .huge : FrameMemory.transparentBytes(at: memory.base) > 0 ? .transparent : .plain
+    let bell: Descriptor
+    private let epoll: Descriptor
     private var handle = pthread_t()
     private var serial: UInt64 = 0
     /// Until the worker takes it over.
     private var umem: UMEM?
     /// A table that the worker has not taken within its time.
     private var late: ForwardingTable?
-    private var nice = Priority.worker
+    private var nice: Int32
     /// What leads from the clock of the records to ns since 1970, as of the last look.
     private(set) var realTimeOffset: UInt64 = 0
     /// Chunks that go back to the worker with the next table.
     private(set) var returning: [UInt32] = []
+
+    // What is in its table.
+    /// By interface.
+    var uplinks: [Int32: UplinkSocket] = [:]
+    var published: TableShape?
+    /// Out of use, and to be closed once no worker's table has them.
+    var leavingUplinks: [UplinkSocket] = []
+    /// Sockets that are closed, and when the kernel can be trusted to have let go of their chunks.
+    var closed: [(number: UInt16, free: ContinuousClock.Instant)] = []
 
     /// What a table is made of, but for the chunks that move with it.
     struct Contents {
@@ -33,6 +53,7 @@ final class WorkerHost {
         /// Caps of the first ones.
         var limits: [MirrorProgram.RateLimit?]
         var spans: [UnsafeMutablePointer<SpanSource>]
+        var handovers: [UnsafeMutablePointer<Handover>] = []
         var inline = InlineLanes()
         var packets = PacketSources()
     }
@@ -40,13 +61,23 @@ final class WorkerHost {
     /// 32 MiB: a full TX ring for some uplinks, a full fill ring for some queues, and as much again.
     private static let chunkCount = 8192
 
-    /// Maps the memory for frames; sockets can register it from now on.
-    init() throws(HostError) {
-        guard let umem = UMEM(chunkCount: Self.chunkCount) else {
-            throw HostError("cannot map \(Self.chunkCount * UMEM.chunkSize >> 20) MiB for frames; free some memory")
-        }
-        area = XSKSocket.Area(base: umem.base, bytes: umem.byteCount, chunkSize: UMEM.chunkSize)
-        self.umem = consume umem
+    /// Maps the memory for the frames of one.
+    static func memory(_ plan: WorkerPlan) throws(HostError) -> FrameMemory {
+        try FrameMemory(bytes: chunkCount * UMEM.chunkSize, node: plan.node)
+    }
+
+    /// Takes the memory over; sockets can register it from now on.
+    init(
+        _ plan: WorkerPlan, place: Int, _ memory: FrameMemory, needWakeup: UnsafeMutableRawPointer, busyPolls: Bool
+    ) throws(HostError) {
+        self.plan = plan
+        self.place = place
+        self.needWakeup = needWakeup
+        self.memory = memory
+        nice = plan.isAlone ? Priority.normal : Priority.worker
+        umem = UMEM(memory.base, chunkCount: Self.chunkCount)
+        area = XSKSocket.Area(
+            base: memory.base, bytes: memory.bytes, chunkSize: UMEM.chunkSize, busyPolls: busyPolls)
         epoll = try Descriptor("cannot make the worker's epoll set") { epoll_create1(Int32(EPOLL_CLOEXEC)) }
         bell = try Descriptor("cannot make the worker's bell") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
         // The bell is edge-triggered, so that nobody has to read it.
@@ -55,21 +86,49 @@ final class WorkerHost {
 
     /// Starts the thread with its first table; signals that belong to the main loop must be blocked by now.
     func start(_ maps: CaptureMaps, _ contents: Contents) throws(HostError) {
-        for ring in maps.rings.rings { try wake(on: ring.descriptor) }
+        let rings = maps.rings.rings.filter { $0.worker == place }
+        for ring in rings { try wake(on: ring.descriptor) }
         thread = WorkerThread(
-            umem: umem.take()!, rings: maps.rings.rings.map(\.mapping), needWakeup: maps.needWakeup, epoll: epoll.raw,
-            table: table(contents, wanted: 0))
+            umem: umem.take()!, rings: rings.map(\.mapping), needWakeup: needWakeup, epoll: epoll.raw,
+            polls: plan.isRealTime, table: table(contents, wanted: 0))
         followClock()
         let result = pthread_create(
             &handle, nil,
             { context in
                 pthread_setname_np(pthread_self(), "hs-worker")
-                Priority.set(Priority.worker)
                 Unmanaged<WorkerThread>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
             }, Unmanaged.passRetained(thread).toOpaque())
         if result != 0 { throw .system("cannot start the worker thread", result) }
+        settle()
     }
+
+    /// Puts the thread where it belongs; it runs already, as any other.
+    private func settle() {
+        while thread.kernelID == 0 { usleep(10) }
+        let id = thread.kernelID
+        Priority.set(nice, ofThread: id)
+        if !plan.cpus.isEmpty, hs_run_on(id, plan.cpus.map(Int32.init), Int32(plan.cpus.count)) != 0 {
+            obstacles.append("not on CPU \(plan.cpus): \(String(cString: strerror(errno)))")
+        }
+        if plan.isRealTime, hs_make_real_time(id) != 0 {
+            obstacles.append("not in real time: \(String(cString: strerror(errno)))")
+        }
+        if let obstacle = memory.obstacle { obstacles.append(obstacle) }
+    }
+
+    /// - Parameter ports: ids of those that it serves.
+    func status(_ ports: [String]) -> WorkerStatus {
+        let isRealTime = hs_is_real_time(thread.kernelID) != 0
+        let nice = getpriority(Int32(PRIO_PROCESS.rawValue), id_t(thread.kernelID))
+        return WorkerStatus(
+            cpus: plan.cpus.isEmpty ? nil : plan.cpus, scheduling: isRealTime ? "fifo 1" : "nice \(nice)", pages: pages,
+            node: FrameMemory.node(of: memory.base), ports: ports.sorted(),
+            reason: obstacles.isEmpty ? nil : obstacles.joined(separator: "; "))
+    }
+
+    /// For the log, once: as it was planned and is not.
+    var obstacle: String? { obstacles.isEmpty ? nil : obstacles.joined(separator: "; ") }
 
     /// Tells the worker how far CLOCK_REALTIME, which people and NTP set, is ahead of the clock of the records. The
     /// reading that took the least time is the nearest one.
@@ -124,7 +183,8 @@ final class WorkerHost {
 
     /// Copies have an ordinary thread's share, but where originals depend on this thread they come first.
     private func prioritise(_ contents: Contents) {
-        let nice = contents.inline.lanes.isEmpty ? Priority.worker : Priority.carrier
+        let usual = plan.isAlone ? Priority.normal : Priority.worker
+        let nice = contents.inline.lanes.isEmpty ? usual : Priority.carrier
         if nice == self.nice { return }
         self.nice = nice
         Priority.set(nice, ofThread: thread.kernelID)
@@ -147,8 +207,8 @@ final class WorkerHost {
         defer { returning = [] }
         return ForwardingTable(
             serial: serial, current: contents.current, previous: contents.previous, destinations: contents.destinations,
-            uplinks: contents.uplinks, limits: contents.limits, spans: contents.spans, inline: contents.inline,
-            packets: contents.packets, returned: returning, wanted: wanted)
+            uplinks: contents.uplinks, limits: contents.limits, spans: contents.spans, handovers: contents.handovers,
+            inline: contents.inline, packets: contents.packets, returned: returning, wanted: wanted)
     }
 
     /// Takes back chunks of a socket that is closed and in no table, with the next table.

@@ -14,6 +14,7 @@ package final class InlinePair {
     /// The port and its pair, in this order.
     let links: [Link]
     let numbers: [UInt16]
+    let worker: WorkerHost
     /// Elements of each ring of a socket.
     let ringSize: Int
     /// Why the kernel could not carry the frames by itself if it had to; looked at every second.
@@ -53,6 +54,7 @@ package final class InlinePair {
     ) throws(HostError) {
         self.links = links
         self.numbers = numbers
+        self.worker = worker
         self.pins = pins
         let count = numbers.count / 2
         ringSize = Self.ringSize(queues: count)
@@ -123,7 +125,9 @@ package final class InlinePair {
         let raw = socket.descriptor.raw
         let source = UnsafeMutablePointer<SpanSource>.allocate(capacity: 1)
         source.initialize(
-            to: SpanSource(socket: raw, number: number, slot: 0, receive: socket.data, fill: socket.fill))
+            to: SpanSource(
+                socket: raw, number: number, slot: 0, receive: socket.data, fill: socket.fill,
+                isBusyPolled: socket.isBusyPolled))
         let exit = UnsafeMutablePointer<Uplink>.allocate(capacity: 1)
         exit.initialize(
             to: Uplink(socket: raw, number: number, transmit: socket.transmit!, completion: socket.completion))

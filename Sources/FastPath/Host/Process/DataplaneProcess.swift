@@ -17,8 +17,12 @@ package struct DataplaneProcess {
 
     /// Most ns that a copy may cost the sender of the original where the program leaves the engine open.
     package var senderBound = Dataplane.usualSenderBound
+    package var cores: CoreOptions
 
-    package init(stateDirectory: String, programFile: String?, supervisor: Int32?) {
+    package init(
+        stateDirectory: String, programFile: String?, supervisor: Int32?, cores: CoreOptions = CoreOptions()
+    ) {
+        self.cores = cores
         self.stateDirectory = stateDirectory
         self.programFile = programFile
         self.supervisor = supervisor
@@ -32,13 +36,16 @@ package struct DataplaneProcess {
         try capabilities.check()
         let program = try programFile.map { file throws(HostError) in try Self.read(file) }
         let hook = try Self.hookKind()
-        let (directory, capture) = try open(usesBPF: hook.usesBPF)
+        let options = try cores.completed()
+        let workers = try WorkerPlan.workers(try Topology(), options)
+        let (directory, capture) = try open(usesBPF: hook.usesBPF, workers: workers.count)
         signal(SIGPIPE, SIG_IGN)
         let signals = try SignalDescriptor([SIGTERM, SIGINT])
         let loop = try EventLoop()
         let dataplane = try Dataplane(
             loop, logger: logger, directory: directory, capture: capture, hookKind: hook.kind,
-            usesBPF: hook.usesBPF, senderBound: senderBound, first: program ?? Self.last(directory, logger))
+            usesBPF: hook.usesBPF, senderBound: senderBound, cores: (workers, options.busyPolls),
+            first: program ?? Self.last(directory, logger))
         Priority.set(Priority.normal)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")
         if let packets = dataplane.packets {
@@ -65,12 +72,12 @@ package struct DataplaneProcess {
 
     /// Takes the state directory. One that stands by does the longest part of starting before it waits, and ends with
     /// its supervisor until it works.
-    private func open(usesBPF: Bool) throws(HostError) -> (StateDirectory, CaptureProgram?) {
+    private func open(usesBPF: Bool, workers: Int) throws(HostError) -> (StateDirectory, CaptureProgram?) {
         guard let supervisor else { return (try StateDirectory(stateDirectory), nil) }
         _ = hs_signal_at_parents_end(SIGKILL)
         if getppid() != supervisor { throw HostError("the supervisor (pid \(supervisor)) is gone") }
         // Where BPF may not be loaded the dataplane finds out once more, and says so.
-        let capture = usesBPF ? try? CaptureProgram.best() : nil
+        let capture = usesBPF ? try? CaptureProgram.best(workers: workers) : nil
         let directory = try StateDirectory(stateDirectory, waiting: true)
         _ = hs_signal_at_parents_end(0)
         return (directory, capture)

@@ -10,7 +10,7 @@ enum Priority {
     /// Of the main thread until it captures, and of the supervisor.
     static let start: Int32 = -10
     static let normal: Int32 = 0
-    /// Of the worker.
+    /// Of a worker that shares its CPU.
     static let worker: Int32 = 0
     /// Of the worker while originals of `inline` ports depend on it.
     static let carrier: Int32 = -15

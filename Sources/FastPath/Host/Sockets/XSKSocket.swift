@@ -29,11 +29,14 @@ package final class XSKSocket {
         var base: UnsafeMutableRawPointer
         var bytes: Int
         var chunkSize: Int
+        /// The sockets ask the kernel to leave their queues to whoever polls them.
+        var busyPolls: Bool
 
-        package init(base: UnsafeMutableRawPointer, bytes: Int, chunkSize: Int) {
+        package init(base: UnsafeMutableRawPointer, bytes: Int, chunkSize: Int, busyPolls: Bool = false) {
             self.base = base
             self.bytes = bytes
             self.chunkSize = chunkSize
+            self.busyPolls = busyPolls
         }
     }
 
@@ -42,6 +45,8 @@ package final class XSKSocket {
     package let queue: Int
     /// As obtained, not as asked for.
     package private(set) var isZeroCopy = false
+    /// Preferred busy polling, where it was asked for and the kernel has it (Linux 5.11).
+    package let isBusyPolled: Bool
     /// Frames may be longer than a chunk.
     package let takesLongFrames: Bool
     /// The data ring is RX or TX by role, RX where frames go both ways.
@@ -118,8 +123,18 @@ package final class XSKSocket {
         mappings = mapped.pages
         descriptor.setOption(SOL_SOCKET, Int32(HS_SO_SNDBUFFORCE), 32 << 20)
         descriptor.setOption(SOL_SOCKET, Int32(HS_SO_MARK), Int32(bitPattern: HS_MARK))
+        isBusyPolled = area.busyPolls && Self.preferBusyPolling(descriptor)
         Self.supply(fill, chunks)
         try bind(name, mode)
+    }
+
+    /// Documentation/networking/af_xdp.rst: the driver's NAPI runs in our system calls, and its interrupts keep out as long
+    /// as `napi_defer_hard_irqs` and `gro_flush_timeout` of the interface say so; those are the operator's.
+    private static func preferBusyPolling(_ descriptor: Descriptor) -> Bool {
+        let (microseconds, budget) = (Int32(20), Int32(64))
+        return descriptor.setOption(SOL_SOCKET, Int32(HS_SO_PREFER_BUSY_POLL), 1)
+            && descriptor.setOption(SOL_SOCKET, Int32(HS_SO_BUSY_POLL), microseconds)
+            && descriptor.setOption(SOL_SOCKET, Int32(HS_SO_BUSY_POLL_BUDGET), budget)
     }
 
     deinit {

@@ -15,12 +15,13 @@ extension Dataplane {
         for watch in watches { _ = overlay.add(watch.taps) }
         if let obstacle = overlay.add(Set(taps)) { throw HostError(obstacle) }
         let taken = Set((watches + leavingWatches).map(\.place))
-        guard let place = (0..<Watch.most).first(where: { !taken.contains($0) }), let number = freeNumbers(1).first
+        let numbers = freeNumbers(workers.count)
+        guard let place = (0..<Watch.most).first(where: { !taken.contains($0) }), numbers.count == workers.count
         else {
             throw HostError("the worker has not let go of earlier watches; try again")
         }
-        numbers.insert(number)
-        let watch = Watch(taps: Set(taps), place: place, number: number)
+        self.numbers.formUnion(numbers)
+        let watch = Watch(taps: Set(taps), place: place, numbers: numbers)
         watches.append(watch)
         select()
         do throws(HostError) {
@@ -35,7 +36,7 @@ extension Dataplane {
     }
 
     /// Copies that wait, a bounded number.
-    package func take(_ watch: Watch) -> [Watch.Frame] { watch.take(worker.area.base) }
+    package func take(_ watch: Watch) -> [Watch.Frame] { watch.take(areas) }
 
     /// Ends a watch; what the worker has copied until then can still be taken.
     package func unwatch(_ watch: Watch, _ reason: String) {
@@ -78,9 +79,9 @@ extension Dataplane {
     }
 
     /// Rows of a table, by place.
-    func row(of watch: Watch) -> TableShape.Row {
+    func row(of watch: Watch, _ worker: WorkerHost) -> TableShape.Row {
         TableShape.Row(
-            id: "watch \(watch.number)", encapsulation: Watch.header, frameLimit: Watch.frameLimit,
-            uplink: watch.number)
+            id: "watch \(watch.numbers[0])", encapsulation: Watch.header, frameLimit: Watch.frameLimit,
+            uplink: watch.numbers[worker.place])
     }
 }

@@ -29,10 +29,10 @@ package final class Watch {
     package let taps: Set<String>
     /// Number among the destinations of the worker's tables; the first ones are kept for watches.
     let place: Int
-    /// Number among the worker's sockets.
-    let number: UInt16
-    let uplink: MemoryUplink
-    let counters = CounterBlock.allocate()
+    /// Numbers among the sockets, and what goes with them, by worker.
+    let numbers: [UInt16]
+    let uplinks: [MemoryUplink]
+    let counters: [CounterBlock]
     /// Why it has ended; nil while it has not.
     package private(set) var end: String?
 
@@ -41,14 +41,15 @@ package final class Watch {
     /// Copies that wait to be taken.
     static let ringSize: UInt32 = 512
 
-    init(taps: Set<String>, place: Int, number: UInt16) {
+    init(taps: Set<String>, place: Int, numbers: [UInt16]) {
         self.taps = taps
         self.place = place
-        self.number = number
-        uplink = MemoryUplink(number: number, size: Self.ringSize)
+        self.numbers = numbers
+        uplinks = numbers.map { MemoryUplink(number: $0, size: Self.ringSize) }
+        counters = numbers.map { _ in CounterBlock.allocate() }
     }
 
-    deinit { counters.deallocate() }
+    deinit { for block in counters { block.deallocate() } }
 
     /// Copies that were there when the worker had let go.
     private var rest: [Frame] = []
@@ -56,16 +57,23 @@ package final class Watch {
     func finish(_ reason: String) { end = end ?? reason }
 
     /// Copies that did not get here, for whatever reason.
-    package var dropped: UInt64 { DropReason.allCases.reduce(0) { $0 + counters.drops($1) } }
+    package var dropped: UInt64 {
+        counters.flatMap { block in DropReason.allCases.map(block.drops) }.reduce(0, +)
+    }
 
     /// Takes what waits, as much as fits into the ring at once: what comes meanwhile has its turn later.
-    func take(_ area: UnsafeMutableRawPointer) -> [Frame] {
+    ///
+    /// - Parameter areas: starts of the workers' chunks.
+    func take(_ areas: [UnsafeMutableRawPointer]) -> [Frame] {
         defer { rest = [] }
-        return rest + uplink.sent(area, atMost: Int(Self.ringSize)).compactMap(Self.frame)
+        let frames = zip(uplinks, areas).flatMap { uplink, area in
+            uplink.sent(area, atMost: Int(Self.ringSize)).compactMap(Self.frame)
+        }
+        return rest + (uplinks.count > 1 ? frames.sorted { $0.time < $1.time } : frames)
     }
 
     /// Takes the last ones out of chunks that are about to be somebody else's. Call it when no table has the uplink.
-    func settle(_ area: UnsafeMutableRawPointer) { rest = take(area) }
+    func settle(_ areas: [UnsafeMutableRawPointer]) { rest = take(areas) }
 
     /// - Returns: nil for what is shorter than the outer headers.
     package static func frame(_ packet: [UInt8]) -> Frame? {
