@@ -36,7 +36,8 @@ extension Worker {
         record.slot = UInt16(truncatingIfNeeded: source.pointee.slot)
         record.flags |= UInt8(HS_UNFILTERED.rawValue)
         if record.gso_size != 0 { judgeOffload(&record, bytes) }
-        withUnsafePointer(to: record) { take($0, bytes) }
+        source.pointee.record.pointee = record
+        take(source.pointee.record, bytes)
     }
 
     /// Of a super-frame in a tunnel the kernel tells the inner kind only: then the checksum is the inner one's too.

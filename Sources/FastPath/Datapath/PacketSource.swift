@@ -18,6 +18,8 @@ public struct PacketSource: ~Copyable {
     /// Packets of the block that are still to be taken, and the next of them.
     private var left: UInt32 = 0
     private(set) var packet: UnsafeRawPointer
+    /// What capture.bpf.c would have written of the packet at hand.
+    let record = UnsafeMutablePointer<hs_record>.allocate(capacity: 1)
 
     public init(slot: Int, received: UInt8, base: UnsafeMutableRawPointer, blockSize: Int, blockCount: Int) {
         self.slot = slot
@@ -27,6 +29,8 @@ public struct PacketSource: ~Copyable {
         self.blockCount = blockCount
         packet = UnsafeRawPointer(base)
     }
+
+    deinit { record.deallocate() }
 
     private var start: UnsafeMutableRawPointer { base + block &* blockSize }
 

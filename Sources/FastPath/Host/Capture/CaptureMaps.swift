@@ -33,7 +33,7 @@ package final class CaptureMaps {
         rings = .none
         let word = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
         word.initialize(to: 0)
-        needWakeup = UnsafeMutableRawPointer(word)
+        wakeupWords = UnsafeMutableRawPointer(word)
     }
 
     /// In one batch, since the kernel waits for its readers after each call; one by one before Linux 5.15.
