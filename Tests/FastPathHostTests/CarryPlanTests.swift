@@ -33,7 +33,7 @@ import Testing
         let preferred = Self.plan(taps, prefersKernel: true)
         #expect(preferred.taps.map(\.id) == ["a", "k"])
         #expect(preferred.bits == 0b11)
-        #expect(preferred.reaches == [.init(destination: "d", taps: 1), .init(destination: "e", taps: 2)])
+        #expect(preferred.reaches.map(\.destination) == ["d", "e"] && preferred.reaches.map(\.taps) == [1, 2])
         #expect(preferred.obstacles.isEmpty)
     }
 
