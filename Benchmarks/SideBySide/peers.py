@@ -104,6 +104,16 @@ class HeliostatKernel(Heliostat):
         return program
 
 
+class HeliostatDevice(Heliostat):
+    """The user engine with an uplink that takes super-frames whole."""
+
+    name, what = "heliostat device", "user engine, uplink of kind device: super-frames leave whole"
+    sources = ("tcp",)
+
+    def program(self):
+        return super().program() | {"uplinks": [{"interface": "uplink", "kind": "device"}]}
+
+
 class HeliostatXDP(Heliostat):
     """The same with the port captured by a native XDP program. On a veth it has to be asked for, and GRO to be on."""
 
@@ -186,4 +196,4 @@ class Broadcast(Peer):
             MACS["mon"], VNI)
 
 
-KERNEL = [Untapped, Heliostat, HeliostatKernel, HeliostatXDP, Mirred, Clone, Ceiling, Broadcast]
+KERNEL = [Untapped, Heliostat, HeliostatKernel, HeliostatDevice, HeliostatXDP, Mirred, Clone, Ceiling, Broadcast]

@@ -70,7 +70,7 @@ struct ProgramCodingTests {
             ),
             (
                 #"{"taps": [{"id": "t", "port": "p", "destinations": [], "vlan": 1}]}"#,
-                "unknown key 'vlan'; known here: destinations, direction, filter, id, port, rate_limit, sampling, snaplen, vlan_filter"
+                "unknown key 'vlan'; known here: destinations, direction, engine, filter, id, port, rate_limit, sampling, snaplen, vlan_filter"
             ),
         ])
     func unknownKeys(text: String, message: String) {

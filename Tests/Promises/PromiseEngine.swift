@@ -29,8 +29,8 @@ extension Promises {
         /// Frames both ways, and their copies, whole and counted.
         private func copies(_ mirror: Mirror, _ content: FrameStream.Content, _ id: UInt32) throws {
             let (forth, back) = (
-                try Mirror.stream(id, content: content, lengths: [64, 128, 1000, 1514], flows: 7),
-                try Mirror.stream(id + 1, fromB: true, content: content, lengths: [90, 700], flows: 7)
+                try Mirror.stream(id, content: content, lengths: [96, 128, 1000, 1514], flows: 7),
+                try Mirror.stream(id + 1, fromB: true, content: content, lengths: [96, 700], flows: 7)
             )
             let before = try mirror.ledger().destinations[0].offered
             let monitor = try mirror.receiver(Mirror.monitor, [forth, back])
