@@ -46,7 +46,8 @@ final class EncapsulationDevice {
     }
 
     deinit {
-        if let netlink = try? NetlinkSocket() { Self.remove(name, netlink) }
+        // Another one may have the name by now.
+        if let netlink = try? NetlinkSocket() { Self.remove(index, netlink) }
     }
 
     /// Whether the program still has its place.
@@ -65,7 +66,7 @@ final class EncapsulationDevice {
             link.kind == "veth" && link.name.hasPrefix(prefix) && !link.name.hasSuffix(end) && !hasProgram(link.index)
         }
         guard !left.isEmpty, let netlink = try? NetlinkSocket() else { return [] }
-        for link in left { remove(link.name, netlink) }
+        for link in left { remove(link.index, netlink) }
         return left.map(\.name).sorted()
     }
 
@@ -133,11 +134,15 @@ final class EncapsulationDevice {
     }
 
     private static func remove(_ name: String, _ netlink: NetlinkSocket) {
+        remove(Int32(if_nametoindex(name)), netlink)
+    }
+
+    private static func remove(_ index: Int32, _ netlink: NetlinkSocket) {
+        if index == 0 { return }
         var header = ifinfomsg()
-        header.ifi_index = Int32(if_nametoindex(name))
-        if header.ifi_index == 0 { return }
+        header.ifi_index = index
         let request = NetlinkRequest(type: Int(RTM_DELLINK), flags: Int(NLM_F_ACK), header: header)
-        _ = try? netlink.ask(request, "cannot remove the device \(name)")
+        _ = try? netlink.ask(request, "cannot remove interface \(index)")
     }
 
     // MARK: The socket
