@@ -14,7 +14,8 @@ from pathlib import Path
 
 VNI = 77
 MACS = {"src": "02:00:00:00:01:01", "dst": "02:00:00:00:01:02", "up": "02:00:00:00:02:01", "mon": "02:00:00:00:02:09"}
-MTU = 1600
+# Of the ports, and of the uplink, which has room for the outer header.
+MTU, WIDE = 1500, 1600
 QUIET = ["net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"]
 BRIDGE_QUIET = ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"]
 
@@ -87,9 +88,9 @@ class Lab:
             self.do(namespace, "sysctl", "-qw", *QUIET)
             self.do(namespace, "ip", "link", "set", "lo", "up")
         for device, peer in (("p-src", "src"), ("p-dst", "dst"), ("uplink", "mon")):
-            queues = ["numtxqueues", "1", "numrxqueues", "1"]
+            queues, mtu = ["numtxqueues", "1", "numrxqueues", "1"], WIDE if device == "uplink" else MTU
             self.do(
-                "host", "ip", "link", "add", device, "mtu", MTU, *queues, "type", "veth", "peer", "name", "e0", "mtu", MTU,
+                "host", "ip", "link", "add", device, "mtu", mtu, *queues, "type", "veth", "peer", "name", "e0", "mtu", mtu,
                 "address", MACS[peer], *queues, "netns", self.name(peer))
             self.do(peer, "ip", "link", "set", "e0", "up")
         self.do("host", "ip", "link", "set", "uplink", "address", MACS["up"])

@@ -21,8 +21,6 @@ def prepare(lab, load):
     lab.do("dst", "ip", "addr", "add", f"{SERVER}/24", "dev", "e0")
     if load.size == "plain":
         lab.do("host", "ethtool", "-K", "uplink", "tso", "off", "gso", "off", "tx", "off")
-    lab.do("src", "ip", "link", "set", "e0", "mtu", 1500)
-    lab.do("dst", "ip", "link", "set", "e0", "mtu", 1500)
 
 
 def stream(lab, load, options):
