@@ -114,6 +114,16 @@ class HeliostatDevice(Heliostat):
         return super().program() | {"uplinks": [{"interface": "uplink", "kind": "device"}]}
 
 
+class HeliostatUDP(Heliostat):
+    """The user engine with an uplink that takes the segments of a super-frame together."""
+
+    name, what = "heliostat udp", "user engine, uplink of kind udp: equal neighbours leave as one super-frame of UDP"
+    sources = ("tcp",)
+
+    def program(self):
+        return super().program() | {"uplinks": [{"interface": "uplink", "kind": "udp"}]}
+
+
 class HeliostatXDP(Heliostat):
     """The same with the port captured by a native XDP program. On a veth it has to be asked for, and GRO to be on."""
 
@@ -196,4 +206,4 @@ class Broadcast(Peer):
             MACS["mon"], VNI)
 
 
-KERNEL = [Untapped, Heliostat, HeliostatKernel, HeliostatDevice, HeliostatXDP, Mirred, Clone, Ceiling, Broadcast]
+KERNEL = [Untapped, Heliostat, HeliostatKernel, HeliostatDevice, HeliostatUDP, HeliostatXDP, Mirred, Clone, Ceiling, Broadcast]

@@ -41,8 +41,22 @@ extension Promises {
 
         @Test(arguments: [MirrorProgram.Direction.out, .in, .both], [MirrorProgram.CaptureMode.tap, .xdp])
         func tap(direction: MirrorProgram.Direction, capture: MirrorProgram.CaptureMode) throws {
-            let destinations = [Mirror.monitor, Mirror.second, Mirror.local]
-            try Mirror.with(Mirror.program(direction, capture: capture, to: destinations), .init(mtu: 9000)) { mirror in
+            try tapped(Mirror.program(direction, capture: capture, to: Self.everywhere), direction)
+        }
+
+        /// The same through a packet socket.
+        @Test(arguments: [MirrorProgram.CaptureMode.tap, .xdp]) func udp(capture: MirrorProgram.CaptureMode) throws {
+            var program = Mirror.program(.both, capture: capture, to: Self.everywhere)
+            program.uplinks = [.init(interface: TappedPair.uplink, kind: .udp)]
+            try tapped(program, .both)
+        }
+
+        private static let everywhere = [Mirror.monitor, Mirror.second, Mirror.local]
+
+        private func tapped(_ program: MirrorProgram, _ direction: MirrorProgram.Direction) throws {
+            let destinations = Self.everywhere
+            try Mirror.with(program, .init(mtu: 9000)) { mirror in
+                #expect(try mirror.status().uplinks.allSatisfy { $0.refused ?? 0 == 0 })
                 let (forth, back) = (try Self.streams(fromB: false), try Self.streams(fromB: true))
                 let receivers = try destinations.map { try mirror.receiver($0, forth + back) }
                 let atB = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: forth)
@@ -125,9 +139,12 @@ extension Promises {
         /// One destination: the header goes into the received chunk's own headroom. Two: a copy each.
         @Test(
             arguments: [[Mirror.monitor], [Mirror.monitor, Mirror.second], [Mirror.monitor, Mirror.local]],
-            [1500, 3400])
-        func span(destinations: [String], mtu: Int) throws {
-            try Mirror.with(Mirror.program(.in, capture: .span, to: destinations), .init(mtu: mtu)) { mirror in
+            [(mtu: 1500, kind: MirrorProgram.UplinkKind.auto), (3400, .auto), (3400, .udp)])
+        func span(destinations: [String], way: (mtu: Int, kind: MirrorProgram.UplinkKind)) throws {
+            let (mtu, kind) = way
+            var program = Mirror.program(.in, capture: .span, to: destinations)
+            if kind != .auto { program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)] }
+            try Mirror.with(program, .init(mtu: mtu)) { mirror in
                 let longest = mtu + 14
                 let streams = try Self.streams(fromB: false).map { stream in
                     try Mirror.stream(

@@ -62,8 +62,11 @@ extension Promises {
             #expect(check.lost(of: sent) <= dropped, "\(what): \(check.frames) of \(sent.frames) arrived")
         }
 
-        @Test func originalsAndCopies() throws {
-            try withWire(mtu: 3500) { mirror in
+        @Test(arguments: [MirrorProgram.UplinkKind.auto, .udp])
+        func originalsAndCopies(kind: MirrorProgram.UplinkKind) throws {
+            var program = Self.program()
+            program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)]
+            try withWire(program, mtu: 3500) { mirror in
                 let port = try mirror.status().ports[0]
                 #expect(port.obtained == .inline && port.pair == TappedPair.otherPort && port.side == .peer)
                 #expect(port.hook == "xdp-native" && port.zeroCopy == false && (port.queues ?? 0) >= 2)

@@ -78,14 +78,15 @@ extension Promises {
         }
 
         /// What cannot be had is an error that says so; copies are counted, and it is mended by the next program.
-        @Test func kindThatIsNotServed() throws {
+        @Test func kindThatCannotBeHad() throws {
             var program = Mirror.program()
             try Mirror.with(program) { mirror in
-                program.uplinks = [.init(interface: TappedPair.uplink, kind: .udp)]
+                program.uplinks = [.init(interface: TappedPair.uplink, kind: .udp, dedicated: true)]
                 program.generation = 2
                 try mirror.apply(program)
                 let reason =
-                    "uplink \(TappedPair.uplink): kind udp is not served by this version; use auto, af_xdp or device"
+                    "uplink \(TappedPair.uplink): kind udp shares the interface's queueing discipline; "
+                    + "leave `dedicated` out"
                 let refused = try poll(seconds: 5, every: 0.02) {
                     let destination = try mirror.status().destinations.first
                     return destination?.state == .error && destination?.reason == reason
@@ -101,6 +102,30 @@ extension Promises {
                 #expect(try mirror.status().uplinks.first?.dedicated == true)
                 let copied = try originals(mirror, 2)
                 try mirror.ledger(offered: [Mirror.monitor: sent.frames + copied.frames])
+            }
+        }
+
+        /// Equal neighbours of one flow go as one super-frame of UDP, which the kernel takes apart: for an uplink without
+        /// offloads before it leaves, else at the monitor's own vxlan device. Each copy arrives once, in order.
+        @Test(arguments: [false, true]) func datagrams(offloads: Bool) throws {
+            var program = Mirror.program()
+            program.uplinks = [.init(interface: TappedPair.uplink, kind: .udp)]
+            try Mirror.with(program) { mirror in
+                try mirror.lab.host.offloads(
+                    of: TappedPair.uplink, ["tso": offloads, "gso": offloads, "tx": offloads])
+                let stream = try Mirror.stream(1)
+                let before = try mirror.lab.host.counters(of: TappedPair.uplink)
+                let receiver = try mirror.receiver(Mirror.monitor, [stream])
+                let sent = try FrameSender(
+                    stream, in: mirror.lab.a, interface: "eth0", rate: 100_000, count: 20_000
+                ).wait()
+                receiver.wait(seconds: 5) { $0.frames >= sent.frames }
+                try receiver.stop().streams[0].expectWhole(sent, "copies")
+                let status = try #require(try mirror.status().uplinks.first)
+                #expect(status.kinds == [.udp] && status.refused == 0 && status.zeroCopy == nil && !status.dedicated)
+                let packets = try mirror.lab.host.counters(of: TappedPair.uplink).sentFrames - before.sentFrames
+                print("kind udp, offloads \(offloads): \(sent.frames) copies in \(packets) packets of the uplink")
+                #expect(offloads ? packets < sent.frames / 2 : packets >= sent.frames)
             }
         }
 

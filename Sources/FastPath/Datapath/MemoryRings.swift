@@ -107,8 +107,10 @@ package final class MemoryUplink {
     ///   - number: unique among the sockets of the worker.
     ///   - size: descriptors, a power of two.
     ///   - bell, asleep: of a worker that takes what is queued.
+    ///   - datagrams: what sends it.
     package init(
-        number: UInt16, size: UInt32 = 256, bell: Int32 = -1, asleep: UnsafeMutableRawPointer? = nil
+        number: UInt16, size: UInt32 = 256, bell: Int32 = -1, asleep: UnsafeMutableRawPointer? = nil,
+        datagrams: UnsafeMutablePointer<DatagramExit>? = nil
     ) {
         transmit = MemoryRing(size: size, filler: xdp_desc())
         completion = MemoryRing(size: size, filler: 0)
@@ -116,7 +118,7 @@ package final class MemoryUplink {
         uplink.initialize(
             to: Uplink(
                 socket: -1, number: number, transmit: transmit.mapping, completion: completion.mapping, bell: bell,
-                asleep: asleep))
+                asleep: asleep, datagrams: datagrams))
     }
 
     deinit {

@@ -1,5 +1,6 @@
-// An interface that copies leave through: the TX half of an AF_XDP socket. The frame's chunks are filled by
-// Emission.swift; here they are queued, pushed to the kernel and taken back.
+// An interface that copies leave through: the TX half of an AF_XDP socket, or a ring like it in front of another way
+// (DatagramExit.swift, Handover.swift). The frame's chunks are filled by Emission.swift; here they are queued, pushed to
+// the kernel and taken back.
 
 import CShims
 import Synchronization
@@ -26,14 +27,18 @@ public struct Uplink: ~Copyable {
     /// Whoever sends for us, if that is another worker: its bell, -1 for none, and its word for being asleep.
     private let bell: Int32
     private let asleep: UnsafeMutablePointer<Atomic<UInt64>>?
+    /// What sends instead of the kernel's AF_XDP.
+    let datagrams: UnsafeMutablePointer<DatagramExit>?
 
     /// - Parameters:
     ///   - bell: an eventfd that wakes another worker, which takes what is queued; -1 where the kernel does.
     ///   - asleep: 8 bytes, 1 while that worker is to be woken.
+    ///   - datagrams: of a ring in plain memory, if a packet socket sends what is in it.
     public init(
         socket: Int32, number: UInt16, transmit: RingMapping, completion: RingMapping, bell: Int32 = -1,
-        asleep: UnsafeMutableRawPointer? = nil
+        asleep: UnsafeMutableRawPointer? = nil, datagrams: UnsafeMutablePointer<DatagramExit>? = nil
     ) {
+        self.datagrams = datagrams
         self.bell = bell
         self.asleep = asleep?.assumingMemoryBound(to: Atomic<UInt64>.self)
         self.socket = socket
@@ -131,6 +136,10 @@ public struct Uplink: ~Copyable {
         transmit.publish()
         isDirty = false
         if let asleep { wake(asleep) }
+        if let datagrams {
+            if !datagrams.pointee.flush() { isStalled = true }
+            return
+        }
         var calls = 0
         while calls < 256 && transmit.pending() > 0 && transmit.needsWakeup() {
             let before = transmit.pending()

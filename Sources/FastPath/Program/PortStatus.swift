@@ -77,13 +77,15 @@ public struct UplinkStatus: Codable, Hashable, Sendable {
     public var queues: Int?
     /// AF_XDP alone: whether preferred busy polling was obtained; nil where it was not asked for.
     public var busyPoll: Bool?
+    /// AF_PACKET alone: copies counted as handed over that the kernel then did not take.
+    public var refused: UInt64?
     /// Where the program asks for one.
     public var fuse: FuseStatus?
     /// Why it is not in use, or not as the program asks for.
     public var reason: String?
 
     private enum CodingKeys: String, CodingKey {
-        case interface, kinds, dedicated, queues, fuse, reason
+        case interface, kinds, dedicated, queues, refused, fuse, reason
         case zeroCopy = "zero_copy"
         case busyPoll = "busy_poll"
     }

@@ -10,7 +10,8 @@ extension MirrorProgram {
         case afXDP = "af_xdp"
         /// Super-frames leave whole, through a device of the dataplane's own fed by an AF_PACKET socket; the rest as `afXDP`.
         case device
-        /// A UDP socket with UDP_SEGMENT; VXLAN and Geneve alone.
+        /// An AF_PACKET socket: consecutive copies in one tunnel of one flow, equally long, go as one super-frame of UDP, other
+        /// copies one by one.
         case udp
     }
 

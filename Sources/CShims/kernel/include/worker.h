@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,6 +68,49 @@ HS_HOT int hs_send_whole(int socket, struct hs_record record, const void *frame,
         offload.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
     __builtin_memcpy(CMSG_DATA(&control.header), &mark, sizeof mark);
     return sendmsg(socket, &message, MSG_DONTWAIT) < 0 ? errno : 0;
+}
+
+/* One message of hs_send_messages: struct mmsghdr (recvmmsg(2)). */
+struct hs_message {
+    struct msghdr header;
+    unsigned sent;
+};
+
+/* What a message is made of: struct iovec (readv(2)). */
+struct hs_part {
+    const void *bytes;
+    size_t length;
+};
+
+/* Makes a message of the first `count` parts. */
+HS_HOT void hs_fill_message(struct hs_message *message, struct hs_part *parts, unsigned count)
+{
+    message->header.msg_iov = (struct iovec *)parts;
+    message->header.msg_iovlen = count;
+}
+
+/* What stands in front of a packet for PACKET_VNET_HDR. With a size it is a super-frame of UDP: `size` bytes of each
+   datagram's payload, behind `headers` bytes that they share, the last eight of which are UDP's. */
+HS_HOT struct virtio_net_hdr hs_offload(uint16_t headers, uint16_t size)
+{
+    struct virtio_net_hdr offload = {0};
+
+    if (size == 0) return offload;
+    offload.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    offload.gso_type = HS_VIRTIO_NET_HDR_GSO_UDP_L4;
+    offload.hdr_len = headers;
+    offload.gso_size = size;
+    offload.csum_start = (uint16_t)(headers - 8);
+    offload.csum_offset = 6;
+    return offload;
+}
+
+/* Sends messages through a socket, one after the other: how many the kernel took, or -errno if not even the first. */
+HS_HOT int hs_send_messages(int socket, struct hs_message *messages, unsigned count)
+{
+    long taken = syscall(SYS_sendmmsg, socket, messages, count, MSG_DONTWAIT);
+
+    return taken < 0 ? -errno : (int)taken;
 }
 
 /* Makes the kernel look at an empty fill ring again. */

@@ -38,7 +38,7 @@ final class EncapsulationDevice {
             index = Int32(if_nametoindex(name))
             if index == 0 { throw .system("cannot find the device \(name)") }
             hook = try CaptureHook(program, interface: index, name: name, ingress: false, kind: kind)
-            socket = try Self.open(index, name)
+            socket = try OffloadSocket.open(index, name)
         } catch {
             Self.remove(name, netlink)
             throw error
@@ -143,27 +143,5 @@ final class EncapsulationDevice {
         header.ifi_index = index
         let request = NetlinkRequest(type: Int(RTM_DELLINK), flags: Int(NLM_F_ACK), header: header)
         _ = try? netlink.ask(request, "cannot remove interface \(index)")
-    }
-
-    // MARK: The socket
-
-    private static func open(_ index: Int32, _ name: String) throws(HostError) -> Descriptor {
-        let type = Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue)
-        let descriptor = try Descriptor("cannot open a packet socket") { Glibc.socket(AF_PACKET, type, 0) }
-        var address = sockaddr_ll()
-        address.sll_family = UInt16(AF_PACKET)
-        address.sll_ifindex = index
-        try check("cannot bind a packet socket to \(name)") {
-            withUnsafePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(descriptor.raw, $0, socklen_t(MemoryLayout<sockaddr_ll>.size))
-                }
-            }
-        }
-        if !descriptor.setOption(SOL_PACKET, PACKET_VNET_HDR, 1) {
-            throw .system("cannot send super-frames through \(name)")
-        }
-        descriptor.setOption(SOL_SOCKET, Int32(HS_SO_SNDBUFFORCE), Int32(8 << 20))
-        return descriptor
     }
 }

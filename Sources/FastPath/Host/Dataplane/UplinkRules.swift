@@ -23,8 +23,19 @@ extension Dataplane {
             guard let link = kernel.links[index] else { continue }
             let rule = rule(of: link.name)
             let isDedicated = workers.contains { $0.uplinks[index]?.isDedicated == true }
-            if rule.obstacle == nil, rule.dedicated == isDedicated { continue }
+            let sockets = workers.compactMap { $0.uplinks[index] }
+            let isAsRuled = sockets.allSatisfy {
+                $0.kind == .udp ? rule.kind == .udp && $0.combines == combines(link) : rule.kind != .udp
+            }
+            if rule.obstacle == nil, rule.dedicated == isDedicated, isAsRuled { continue }
             leave(uplink: index)
+        }
+    }
+
+    /// Whether an uplink of kind `udp` may put datagrams together: no destination is the interface itself.
+    private func combines(_ link: Link) -> Bool {
+        ![current, previous].contains {
+            $0?.program.destinations.contains { $0.target == .interface(link.name) } == true
         }
     }
 
@@ -42,6 +53,9 @@ extension Dataplane {
     func openUplink(
         _ link: Link, _ rule: MirrorProgram.UplinkRule, _ worker: WorkerHost, number: UInt16
     ) throws(HostError) -> UplinkSocket {
+        if rule.kind == .udp {
+            return try UplinkSocket(packetsTo: link, number: number, worker: worker, combines: combines(link))
+        }
         do throws(HostError) {
             return try UplinkSocket(
                 link, number: number, worker: worker, workers: workers.count, isDedicated: rule.dedicated)
@@ -59,13 +73,17 @@ extension Dataplane {
         let open = openInterfaces.map { index in
             let sockets = workers.compactMap { $0.uplinks[index] }.filter { $0.owner == nil }
             var status = UplinkStatus(
-                interface: kernel.links[index]?.name ?? "\(index)",
-                kinds: encapsulation != nil && sockets.contains(where: takesWhole) ? [.afXDP, .device] : [.afXDP],
-
-                dedicated: sockets.contains(where: \.isDedicated),
-                zeroCopy: sockets.allSatisfy(\.isZeroCopy))
-            status.queues = sockets.count
+                interface: kernel.links[index]?.name ?? "\(index)", kinds: [.udp],
+                dedicated: sockets.contains(where: \.isDedicated))
             status.fuse = fuseStatus(index)
+            if sockets.contains(where: { $0.kind == .udp }) {
+                status.refused = sockets.reduce(0) { $0 + $1.refused }
+                return status
+            }
+            let isWhole = encapsulation != nil && sockets.contains(where: takesWhole)
+            status.kinds = isWhole ? [.afXDP, .device] : [.afXDP]
+            status.zeroCopy = sockets.allSatisfy(\.isZeroCopy)
+            status.queues = sockets.count
             status.busyPoll = workers[0].area.busyPolls ? sockets.allSatisfy(\.isBusyPolled) : nil
             return status
         }
@@ -88,10 +106,7 @@ extension MirrorProgram.RateLimit {
 extension MirrorProgram.UplinkRule {
     /// Why this dataplane cannot do as it says; nil if it can.
     package var obstacle: String? {
-        switch kind {
-        case .auto, .afXDP, .device: nil
-        case .udp:
-            "uplink \(interface): kind \(kind.rawValue) is not served by this version; use auto, af_xdp or device"
-        }
+        guard kind == .udp && dedicated else { return nil }
+        return "uplink \(interface): kind udp shares the interface's queueing discipline; leave `dedicated` out"
     }
 }

@@ -4,9 +4,11 @@
 
 import CShims
 import FastPath
+import MirrorProgram
 import Synchronization
 
-/// One TX socket of one worker, or its way to the worker that has one. Let it go only when no table refers to it.
+/// One TX socket of one worker, AF_XDP or AF_PACKET, or its way to the worker that has one. Let it go only when no table
+/// refers to it.
 final class UplinkSocket {
     let interface: Int32
     /// Number among the workers' sockets.
@@ -23,13 +25,18 @@ final class UplinkSocket {
     private let socket: XSKSocket?
     private let memory: MemoryUplink?
     private let transmit: RingMapping
+    /// Sends what is in `memory` through `packets`.
+    private let datagrams: UnsafeMutablePointer<DatagramExit>?
+    private let packets: Descriptor?
+    /// Datagrams are put together: all that leaves here is in tunnels.
+    let combines: Bool
     /// Frames may be longer than a chunk.
     let takesLongFrames: Bool
     /// Since when no destination uses it.
     var idleSince: ContinuousClock.Instant?
 
-    /// Copies that wait to be handed over: as many chunks as an uplink may hold.
-    private static let handoverSize: UInt32 = 2048
+    /// Copies that wait to be handed over, or to be sent: as many chunks as an uplink may hold.
+    private static let memorySize: UInt32 = 2048
 
     /// Binds to a queue of its own.
     init(
@@ -42,7 +49,7 @@ final class UplinkSocket {
         self.socket = socket
         transmit = socket.data
         takesLongFrames = socket.takesLongFrames
-        (owner, memory) = (nil, nil)
+        (owner, memory, datagrams, packets, combines) = (nil, nil, nil, nil, false)
         segmentsTunnels = link.kind.isEmpty && Ethtool.has("tx-udp_tnl-segmentation", link.name)
         pointer = .allocate(capacity: 1)
         pointer.initialize(
@@ -58,9 +65,9 @@ final class UplinkSocket {
         self.owner = owner
         segmentsTunnels = false
         takesLongFrames = other.takesLongFrames
-        socket = nil
+        (socket, datagrams, packets, combines) = (nil, nil, nil, false)
         let memory = MemoryUplink(
-            number: number, size: Self.handoverSize, bell: owner.bell.raw, asleep: owner.needWakeup)
+            number: number, size: Self.memorySize, bell: owner.bell.raw, asleep: owner.needWakeup)
         self.memory = memory
         transmit = memory.transmit.mapping
         pointer = memory.uplink
@@ -72,13 +79,39 @@ final class UplinkSocket {
         self.handover = handover
     }
 
+    /// Sends through a packet socket of its own.
+    init(packetsTo link: Link, number: UInt16, worker: WorkerHost, combines: Bool) throws(HostError) {
+        self.combines = combines
+        interface = link.index
+        self.number = number
+        let packets = try OffloadSocket.open(link.index, link.name)
+        self.packets = packets
+        let datagrams = UnsafeMutablePointer<DatagramExit>.allocate(capacity: 1)
+        let memory = MemoryUplink(number: number, size: Self.memorySize, datagrams: datagrams)
+        datagrams.initialize(
+            to: DatagramExit(
+                socket: packets.raw, transmit: memory.transmit.mapping, completion: memory.completion.mapping,
+                area: worker.area.base, combines: combines))
+        (self.datagrams, self.memory, transmit, pointer) = (datagrams, memory, memory.transmit.mapping, memory.uplink)
+        (isDedicated, segmentsTunnels, takesLongFrames) = (false, false, true)
+        (socket, owner) = (nil, nil)
+    }
+
     deinit {
         handover?.deinitialize(count: 1)
         handover?.deallocate()
+        datagrams?.deinitialize(count: 1)
+        datagrams?.deallocate()
         if memory != nil { return }
         pointer.deinitialize(count: 1)
         pointer.deallocate()
     }
+
+    /// What of MirrorProgram.UplinkKind it is.
+    var kind: MirrorProgram.UplinkKind { datagrams == nil ? .afXDP : .udp }
+
+    /// Copies that were handed over and that the kernel did not take then; as the worker has last said.
+    var refused: UInt64 { datagrams?.pointee.refused ?? 0 }
 
     /// Of the interface; 0 where another worker has the socket.
     var queue: Int { socket?.queue ?? 0 }
