@@ -109,6 +109,7 @@ extension Promises {
         /// offloads before it leaves, else at the monitor's own vxlan device. Each copy arrives once, in order.
         @Test(arguments: [false, true]) func datagrams(offloads: Bool) throws {
             var program = Mirror.program()
+            program.taps[0].engine = .user
             program.uplinks = [.init(interface: TappedPair.uplink, kind: .udp)]
             try Mirror.with(program) { mirror in
                 try mirror.lab.host.offloads(

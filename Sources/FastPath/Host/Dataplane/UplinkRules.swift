@@ -34,9 +34,8 @@ extension Dataplane {
 
     /// Whether an uplink of kind `udp` may put datagrams together: no destination is the interface itself.
     private func combines(_ link: Link) -> Bool {
-        ![current, previous].contains {
-            $0?.program.destinations.contains { $0.target == .interface(link.name) } == true
-        }
+        let programs = [current, previous].compactMap { $0?.program }
+        return !programs.contains { $0.destinations.contains { $0.target == .interface(link.name) } }
     }
 
     /// Interfaces that some worker sends through.
