@@ -59,7 +59,7 @@ package final class DeviceChanges {
                 failures[index] = nil
                 return
             }
-            if !isNew, !patience[index, default: Patience()].isOver() {
+            if !isNew || failures[index] != nil, !patience[index, default: Patience()].isOver() {
                 failures[index] =
                     failures[index] ?? "rxvlan of \(name) is turned on again and again: copies may lack VLAN tags"
                 return
@@ -70,8 +70,9 @@ package final class DeviceChanges {
             failures[index] = nil
             logger.notice("\(name): rxvlan is off while its frames are captured in the driver")
         } catch {
-            logger.warning("\(error); copies may lack the VLAN tags that \(name) takes out")
-            failures[index] = "\(error): copies may lack VLAN tags"
+            let failure = "\(error): copies may lack VLAN tags"
+            if failures[index] != failure { logger.warning("\(name): \(failure)") }
+            failures[index] = failure
             if !isNew { return }
             changed[index] = nil
             try? save()
@@ -99,13 +100,13 @@ package final class DeviceChanges {
         let now = room.withUnsafeMutableBufferPointer { room in
             if_indextoname(UInt32(index), room.baseAddress!).map { String(cString: $0) }
         }
-        guard let name = now else { return }
         do throws(HostError) {
+            guard let name = now else { return try save() }
             try Ethtool.setTakesTagsOut(name, true)
             try save()
             logger.notice("\(name): rxvlan is on again")
         } catch {
-            logger.error("\(error): turn it on by hand (ethtool -K \(name) rxvlan on)")
+            logger.error("\(error): turn it on by hand (ethtool -K \(now ?? "NAME") rxvlan on)")
         }
     }
 
