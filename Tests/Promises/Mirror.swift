@@ -58,10 +58,11 @@ final class Mirror {
     }
 
     /// Starts the dataplane again on what the last one, which is dead, has left.
-    func startAgain(seconds: Double = 10) throws {
+    func startAgain(supervised: Bool = false, seconds: Double = 10) throws {
         dataplane.terminate()
         dataplane = try DataplaneProcess(
-            in: lab.host, stateDirectory: directory.path, seconds: seconds, wrapper: Self.wrapper)
+            in: lab.host, stateDirectory: directory.path, supervised: supervised, seconds: seconds,
+            wrapper: Self.wrapper)
     }
 
     /// A program with one tapped (or span) port and some of the three destinations.

@@ -42,7 +42,7 @@ extension Promises {
         }
 
         /// Where pins of the host's namespace are.
-        private static func pins(_ mirror: Mirror) throws -> String {
+        static func pins(_ mirror: Mirror) throws -> String {
             let attributes = try FileManager.default.attributesOfItem(atPath: mirror.lab.host.path)
             return "/sys/fs/bpf/heliostat/\(attributes[.systemFileNumber] as! Int)"
         }

@@ -1,5 +1,6 @@
-/* What the lab's packet sockets and child processes need and Swift cannot say: ancillary data of recvmmsg, and system
-   calls that glibc declares only under _GNU_SOURCE. Used by Sources/Lab; nothing of the dataplane includes this. */
+/* What the lab's packet sockets, child processes and BPF programs need and Swift cannot say: ancillary data of recvmmsg,
+   and system calls that glibc declares only under _GNU_SOURCE. Used by Sources/Lab; nothing of the dataplane includes
+   this. */
 #pragma once
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -25,6 +26,12 @@ static inline int lab_run_on_cpus(uint64_t mask)
 
 /* Wakes the calling thread within `ns` of the time it asked for; the default of 50,000 is too coarse for pacing. */
 static inline void lab_set_timer_slack(unsigned long ns) { syscall(SYS_prctl, 29 /* PR_SET_TIMERSLACK */, ns, 0, 0, 0); }
+
+/* bpf(2). The attribute is laid out by who calls: the headers that are installed may be older than the kernel. */
+static inline int lab_bpf(int command, void *attribute, unsigned size)
+{
+    return (int)syscall(SYS_bpf, command, attribute, size);
+}
 
 /* A nameless file in memory, closed on exec. */
 static inline int lab_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */); }

@@ -66,6 +66,18 @@ final class BPFObject {
         return program
     }
 
+    /// A program of anybody's, by the kernel's number of it. The kernel tells the name to CAP_SYS_ADMIN alone.
+    static func describe(program id: UInt32) -> String {
+        let raw = bpf_prog_get_fd_by_id(id)
+        guard raw >= 0 else { return "id \(id)" }
+        let program = Descriptor(raw)
+        var info = bpf_prog_info()
+        var length = UInt32(MemoryLayout<bpf_prog_info>.size)
+        guard bpf_obj_get_info_by_fd(program.raw, &info, &length) == 0 else { return "id \(id)" }
+        let name = withUnsafeBytes(of: info.name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        return "'\(name)' (id \(id))"
+    }
+
     /// Offset of each `const volatile` variable in .rodata, and the section's size, from the object's BTF.
     func constants() throws(HostError) -> (offsets: [String: Int], size: Int) {
         let types = bpf_object__btf(raw)

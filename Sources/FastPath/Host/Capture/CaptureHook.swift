@@ -25,6 +25,9 @@ package final class CaptureHook {
     package private(set) var programID: UInt32
     private let place: Clsact.Place
     private var link: Descriptor?
+    private var patience = Patience()
+    /// Whose program stands ahead of ours for now, and where, in words; nil for nobody's.
+    package private(set) var rival: String?
 
     /// Attaches ahead of everybody else.
     ///
@@ -72,23 +75,55 @@ package final class CaptureHook {
     }
 
     /// Whether the program is still there, and first but for others of ours.
-    package func isInPlace(behind ours: Set<UInt32> = []) -> Bool {
-        (try? within(namespace) { [self] in isFirst(behind: ours) }) ?? false
+    package func isInPlace(behind ours: Set<UInt32> = []) -> Bool { position(behind: ours) == .first }
+
+    /// Once a second: goes back to its place where somebody has taken it, or has taken the program out.
+    ///
+    /// - Parameters:
+    ///   - ours: programs of ours that may stand ahead.
+    ///   - name: of the interface.
+    /// - Returns: whether it had to.
+    /// - Throws: the place cannot be had any more.
+    package func keepPlace(behind ours: Set<UInt32> = [], _ name: String) throws(HostError) -> Bool {
+        rival = nil
+        switch position(behind: ours) {
+        case .first: return false
+        case .behind(let other) where !patience.isOver():
+            rival =
+                "program \(BPFObject.describe(program: other)) stands ahead of ours at tcx "
+                + "\(ingress ? "ingress" : "egress") of \(name), again and again: what it does not pass on is not copied"
+            return false
+        case .behind, .gone:
+            try restore(name)
+            return true
+        }
     }
 
-    private func isFirst(behind ours: Set<UInt32>) -> Bool {
-        if kind == .clsact { return Clsact.programID(interface, ingress: ingress, place) == programID }
-        if kind == .xdp { return link.map { XDPLink.isAttached($0, to: interface) } ?? false }
+    private enum Position: Equatable {
+        case first
+        case behind(UInt32)
+        case gone
+    }
+
+    private func position(behind ours: Set<UInt32>) -> Position {
+        (try? within(namespace) { [self] in positionHere(behind: ours) }) ?? .gone
+    }
+
+    private func positionHere(behind ours: Set<UInt32>) -> Position {
+        if kind == .clsact { return Clsact.programID(interface, ingress: ingress, place) == programID ? .first : .gone }
+        if kind == .xdp { return link.map { XDPLink.isAttached($0, to: interface) } ?? false ? .first : .gone }
         var programs = [UInt32](repeating: 0, count: 64)
         var count = UInt32(programs.count)
         let type = bpf_attach_type(UInt32(ingress ? HS_TCX_INGRESS : HS_TCX_EGRESS))
         let result = bpf_prog_query(interface, type, 0, nil, &programs, &count)
         // ENOSPC: there are more than we have room for; the first ones are there all the same.
-        guard result == 0 || result == -ENOSPC else { return false }
-        return programs.prefix(Int(min(count, 64))).first { !ours.contains($0) } == programID
+        guard result == 0 || result == -ENOSPC else { return .gone }
+        let chain = programs.prefix(Int(min(count, 64))).filter { !ours.contains($0) }
+        if !chain.contains(programID) { return .gone }
+        return chain[0] == programID ? .first : .behind(chain[0])
     }
 
-    /// Goes back to the head. Our old place is left first: two of ours in one chain would make two copies.
+    /// Goes back to the head.
     package func restore(_ name: String) throws(HostError) {
         try within(namespace) { [self] () throws(HostError) in
             switch kind {
@@ -98,11 +133,34 @@ package final class CaptureHook {
             case .xdp:
                 link = nil
                 link = try XDPLink.attach(program.raw, interface, name)
-            case .tcx:
-                link = nil
-                link = try Self.linkTCX(program, interface, name, ingress: ingress)
+            case .tcx: try goToHead(name)
             }
         }
+    }
+
+    /// Two of ours in one chain would make two copies, and to take one out takes as long as the kernel waits for its
+    /// readers: so the old place has a program that does nothing until the new one is there.
+    private func goToHead(_ name: String) throws(HostError) {
+        // A link that was detached by force has no place any more.
+        let isIdle = link.map(Self.makeIdle) ?? false
+        if !isIdle { link = nil }
+        do throws(HostError) {
+            link = try Self.linkTCX(program, interface, name, ingress: ingress)
+        } catch {
+            if isIdle, let link { _ = bpf_link_update(link.raw, program.raw, nil) }
+            throw error
+        }
+    }
+
+    private static func makeIdle(_ link: Descriptor) -> Bool {
+        let next = [
+            bpf_insn(code: 0xb7, dst_reg: 0, src_reg: 0, off: 0, imm: -1),  // r0 = TCX_NEXT
+            bpf_insn(code: 0x95, dst_reg: 0, src_reg: 0, off: 0, imm: 0),  // exit
+        ]
+        let raw = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "idle", "Dual BSD/GPL", next, next.count, nil)
+        if raw < 0 { return false }
+        let idle = Descriptor(raw)
+        return withExtendedLifetime(idle) { bpf_link_update(link.raw, idle.raw, nil) == 0 }
     }
 
     /// Puts another program in the place of an `xdp` hook's, without a moment in which there is none.

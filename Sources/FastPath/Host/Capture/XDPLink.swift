@@ -12,7 +12,7 @@ enum XDPLink {
     static func attach(_ program: Int32, _ interface: Int32, _ name: String) throws(HostError) -> Descriptor {
         if let id = programID(interface) {
             throw HostError(
-                "\(name) has an XDP program already, \(describe(id)); it is not ours to replace: detach it first",
+                "\(name) has an XDP program already, \(BPFObject.describe(program: id)); it is not ours to replace: detach it first",
                 code: EBUSY)
         }
         var options = bpf_link_create_opts()
@@ -47,17 +47,5 @@ enum XDPLink {
         options.sz = optionsSize(to: \bpf_xdp_query_opts.attach_mode)
         guard bpf_xdp_query(interface, 0, &options) == 0 else { return nil }
         return [options.prog_id, options.drv_prog_id, options.skb_prog_id, options.hw_prog_id].first { $0 != 0 }
-    }
-
-    /// The kernel tells the name to CAP_SYS_ADMIN alone.
-    private static func describe(_ id: UInt32) -> String {
-        let raw = bpf_prog_get_fd_by_id(id)
-        guard raw >= 0 else { return "id \(id)" }
-        defer { close(raw) }
-        var info = bpf_prog_info()
-        var length = UInt32(MemoryLayout<bpf_prog_info>.size)
-        guard bpf_obj_get_info_by_fd(raw, &info, &length) == 0 else { return "id \(id)" }
-        let name = withUnsafeBytes(of: info.name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        return "'\(name)' (id \(id))"
     }
 }

@@ -50,8 +50,21 @@ final class EncapsulationDevice {
         if let netlink = try? NetlinkSocket() { Self.remove(index, netlink) }
     }
 
-    /// Whether the program still has its place.
-    var isInPlace: Bool { hook.isInPlace() }
+    /// Whose program stands ahead of ours, in words.
+    var rival: String? { hook.rival }
+
+    /// Once a second: puts right what somebody has changed about it.
+    ///
+    /// - Parameter link: as the kernel tells of it; nil as long as it does not.
+    /// - Returns: what that was, in words.
+    /// - Throws: it cannot be put right.
+    func keep(_ link: Link?) throws(HostError) -> [String] {
+        var changes = try hook.keepPlace(name) ? ["its program was not in its place"] : []
+        guard let link, !link.isUp || link.mtu != Int(Self.mtu) else { return changes }
+        changes.append(link.isUp ? "its MTU was \(link.mtu)" : "it was down")
+        try Self.setUp(index, name, try NetlinkSocket())
+        return changes
+    }
 
     /// Says what has to be added to CLOCK_MONOTONIC, in ns, to have ns since 1970-01-01 UTC.
     func setRealTime(offset: UInt64) {
@@ -106,22 +119,26 @@ final class EncapsulationDevice {
         _ = try netlink.ask(request, "cannot make the device \(name)")
         do throws(HostError) {
             // An end cannot be up before there are two.
-            for name in [name, "\(name)\(end)"] { try setUp(name, netlink) }
+            for name in [name, "\(name)\(end)"] { try setUp(Int32(if_nametoindex(name)), name, netlink) }
         } catch {
             remove(name, netlink)
             throw error
         }
     }
 
+    private static let mtu: UInt32 = 65535
+
     private static func settings(_ name: String) -> [UInt8] {
-        var mtu: UInt32 = 65535
-        return NetlinkRequest.attribute(Int(IFLA_IFNAME), Array(name.utf8) + [0])
-            + NetlinkRequest.attribute(Int(IFLA_MTU), withUnsafeBytes(of: &mtu) { Array($0) })
+        NetlinkRequest.attribute(Int(IFLA_IFNAME), Array(name.utf8) + [0]) + largestMTU
     }
 
-    private static func setUp(_ name: String, _ netlink: NetlinkSocket) throws(HostError) {
+    private static var largestMTU: [UInt8] {
+        NetlinkRequest.attribute(Int(IFLA_MTU), withUnsafeBytes(of: mtu) { Array($0) })
+    }
+
+    private static func setUp(_ index: Int32, _ name: String, _ netlink: NetlinkSocket) throws(HostError) {
         var header = ifinfomsg()
-        header.ifi_index = Int32(if_nametoindex(name))
+        header.ifi_index = index
         let mode = NetlinkRequest.attribute(Int(IFLA_INET6_ADDR_GEN_MODE), [UInt8(IN6_ADDR_GEN_MODE_NONE.rawValue)])
         var quiet = NetlinkRequest(type: Int(RTM_NEWLINK), flags: Int(NLM_F_ACK), header: header)
         quiet.append(Int(IFLA_AF_SPEC), NetlinkRequest.attribute(Int(AF_INET6), mode))
@@ -129,7 +146,8 @@ final class EncapsulationDevice {
         _ = try? netlink.ask(quiet, "")
         header.ifi_flags = UInt32(HS_IFF_UP | HS_IFF_NOARP)
         header.ifi_change = header.ifi_flags
-        let up = NetlinkRequest(type: Int(RTM_NEWLINK), flags: Int(NLM_F_ACK), header: header)
+        var up = NetlinkRequest(type: Int(RTM_NEWLINK), flags: Int(NLM_F_ACK), header: header)
+        up.append(attributes: largestMTU)
         _ = try netlink.ask(up, "cannot bring \(name) up")
     }
 

@@ -32,11 +32,18 @@ extension Dataplane {
         }
     }
 
-    /// Somebody has taken the device, or its program, away.
+    /// Once a second: somebody may have changed the device, or have taken its program away.
     func inspectDevice() {
-        guard let device = encapsulation, !device.isInPlace else { return }
-        logger.warning("\(device.name) is not as it was left; making it anew")
-        leaveDevice()
+        guard let device = encapsulation else { return }
+        do throws(HostError) {
+            let changes = try device.keep(kernel.links[device.index])
+            if changes.isEmpty { return }
+            logger.warning(
+                "\(device.name) was not as it was left (\(changes.joined(separator: ", "))); it was put right")
+        } catch {
+            logger.warning("\(error); making \(device.name) anew")
+            leaveDevice()
+        }
     }
 
     /// The worker's table may have its socket until the next one.
@@ -57,7 +64,8 @@ extension Dataplane {
     /// Where the super-frames of a destination go whole; nil where they are segmented.
     func whole(_ route: DestinationRoute, index: Int, _ uplink: UplinkSocket?) -> WholeWay? {
         // The device's program sends to one queue: that of the worker whose single copies leave there.
-        guard let device = encapsulation, let uplink, route.fate == nil, takesWhole(uplink), uplink === socket(route),
+        guard let device = encapsulation, device.rival == nil, let uplink, route.fate == nil, takesWhole(uplink),
+            uplink === socket(route),
             route.encapsulation?.takesWholeFrames == true
         else { return nil }
         return WholeWay(socket: device.socket.raw, route: UInt16(index))
@@ -99,7 +107,8 @@ extension Dataplane {
 
     /// Why frames are not cloned toward a destination: then all of them take the worker's way, in their order.
     private func obstacleToKernel(_ destination: MirrorProgram.Destination, _ route: DestinationRoute) -> String? {
-        if encapsulation == nil { return encapsulationError ?? "its device is not there yet" }
+        guard let device = encapsulation else { return encapsulationError ?? "its device is not there yet" }
+        if let rival = device.rival { return rival }
         guard route.fate == nil, let link = route.link else {
             return route.reason ?? "'\(destination.id)' cannot be reached"
         }

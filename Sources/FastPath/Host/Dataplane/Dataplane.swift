@@ -280,19 +280,9 @@ package final class Dataplane {
     /// Once a second: what nobody tells of (a program put ahead of ours, a neighbour that went stale) is looked at.
     private func inspect() {
         namespaces.inspect()
-        for (place, hook) in hooks where !hook.isInPlace() {
-            guard let name = link(at: place)?.name else { continue }
-            logger.warning("the capture program on \(name) was not in its place any more; putting it back")
-            do throws(HostError) {
-                try hook.restore(name)
-                if let id = ports.first(where: { $0.hooks.contains(place) })?.port.id {
-                    displacements[id, default: 0] += 1
-                }
-            } catch {
-                hooks[place] = nil
-            }
-        }
+        inspectHooks()
         inspectSpans()
+        deviceChanges.lookAgain()
         for worker in workers { worker.followClock() }
         inspectDevice()
         encapsulation?.setRealTime(offset: workers[0].realTimeOffset)
@@ -303,7 +293,27 @@ package final class Dataplane {
         tick?.schedule(in: .seconds(1))
     }
 
+    private func inspectHooks() {
+        for (place, hook) in hooks {
+            guard let name = link(at: place)?.name else { continue }
+            do throws(HostError) {
+                if try !hook.keepPlace(name) { continue }
+                logger.warning("the capture program on \(name) was not in its place any more; it was put back")
+                if let id = ports.first(where: { $0.hooks.contains(place) })?.port.id {
+                    displacements[id, default: 0] += 1
+                }
+            } catch {
+                logger.warning("\(error); attaching anew")
+                hooks[place] = nil
+            }
+        }
+    }
+
     private func inspectSpans() {
+        for (id, span) in spans where span.queues != Ethtool.receiveQueues(span.name) {
+            logger.warning("\(span.name) has other RX queues now; steering it anew")
+            leave(id, span)
+        }
         for (id, span) in spans where !span.isInPlace {
             logger.warning("\(span.name) was not steered any more; putting the program back")
             do throws(HostError) {

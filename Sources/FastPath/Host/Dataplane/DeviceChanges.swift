@@ -14,8 +14,10 @@ package final class DeviceChanges {
     private let logger: Logger
     /// Names of the interfaces, by index, whose `rxvlan` we have turned off.
     private var changed: [Int32: String] = [:]
-    /// Those that were looked at while they are captured, changed or not.
+    /// Those that were looked at while they are captured, changed or not, since `lookAgain`.
     private var seen: Set<Int32> = []
+    /// With whoever turns it on again.
+    private var patience: [Int32: Patience] = [:]
     /// Why tags are missing in the copies of an interface.
     private var failures: [Int32: String] = [:]
 
@@ -27,7 +29,10 @@ package final class DeviceChanges {
         do {
             guard let bytes = try directory.lastDeviceChanges() else { return }
             let saved = try JSONDecoder().decode([String: String].self, from: Data(bytes))
-            for (index, name) in saved { changed[Int32(index) ?? 0] = name }
+            // Of the same name and index: otherwise it is another interface, or none.
+            for (index, name) in saved where if_nametoindex(name) == UInt32(index) ?? 0 {
+                changed[Int32(index) ?? 0] = name
+            }
         } catch {
             logger.error("settings of interfaces that the last run has changed stay so: \(error)")
         }
@@ -37,22 +42,40 @@ package final class DeviceChanges {
     ///
     /// - Parameter wanted: names by index.
     package func keepTags(in wanted: [Int32: String]) {
-        for (index, name) in changed where wanted[index] == nil { putBack(index, name) }
+        for index in changed.keys where wanted[index] == nil { putBack(index) }
         seen.formIntersection(wanted.keys)
         failures = failures.filter { wanted[$0.key] != nil }
-        for (index, name) in wanted where seen.insert(index).inserted && changed[index] == nil {
-            do throws(HostError) {
-                if try !Ethtool.takesTagsOut(name) { continue }
-                changed[index] = name
-                try save()
-                try Ethtool.setTakesTagsOut(name, false)
-                logger.notice("\(name): rxvlan is off while its frames are captured in the driver")
-            } catch {
-                logger.warning("\(error); copies may lack the VLAN tags that \(name) takes out")
-                failures[index] = "\(error): copies may lack VLAN tags"
-                changed[index] = nil
-                try? save()
+        patience = patience.filter { wanted[$0.key] != nil }
+        for (index, name) in wanted where seen.insert(index).inserted { turnOff(index, name) }
+    }
+
+    /// Once a second: somebody may have turned it on since.
+    package func lookAgain() { seen = [] }
+
+    private func turnOff(_ index: Int32, _ name: String) {
+        let isNew = changed[index] == nil
+        do throws(HostError) {
+            if try !Ethtool.takesTagsOut(name) {
+                failures[index] = nil
+                return
             }
+            if !isNew || failures[index] != nil, !patience[index, default: Patience()].isOver() {
+                failures[index] =
+                    failures[index] ?? "rxvlan of \(name) is turned on again and again: copies may lack VLAN tags"
+                return
+            }
+            if isNew { changed[index] = name }
+            try save()
+            try Ethtool.setTakesTagsOut(name, false)
+            failures[index] = nil
+            logger.notice("\(name): rxvlan is off while its frames are captured in the driver")
+        } catch {
+            let failure = "\(error): copies may lack VLAN tags"
+            if failures[index] != failure { logger.warning("\(name): \(failure)") }
+            failures[index] = failure
+            if !isNew { return }
+            changed[index] = nil
+            try? save()
         }
     }
 
@@ -70,16 +93,20 @@ package final class DeviceChanges {
     /// Why copies of this interface may not be whole.
     package func failure(_ interface: Int32) -> String? { failures[interface] }
 
-    private func putBack(_ index: Int32, _ name: String) {
+    private func putBack(_ index: Int32) {
+        changed[index] = nil
+        // It may be called otherwise by now.
+        var room = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+        let now = room.withUnsafeMutableBufferPointer { room in
+            if_indextoname(UInt32(index), room.baseAddress!).map { String(cString: $0) }
+        }
         do throws(HostError) {
-            // Of the same name and index: otherwise it is another interface, or none.
-            if if_nametoindex(name) == UInt32(index) { try Ethtool.setTakesTagsOut(name, true) }
-            changed[index] = nil
+            guard let name = now else { return try save() }
+            try Ethtool.setTakesTagsOut(name, true)
             try save()
             logger.notice("\(name): rxvlan is on again")
         } catch {
-            changed[index] = nil
-            logger.error("\(error): turn it on by hand (ethtool -K \(name) rxvlan on)")
+            logger.error("\(error): turn it on by hand (ethtool -K \(now ?? "NAME") rxvlan on)")
         }
     }
 

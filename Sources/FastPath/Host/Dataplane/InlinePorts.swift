@@ -14,6 +14,16 @@ extension Dataplane {
 
     private func key(_ plan: PortPlan) -> [Int32] { [plan.link!.index, plan.pair!.index] }
 
+    /// The interfaces as a port finds them. A wire is not cut because somebody calls one of its interfaces otherwise: it
+    /// goes by the names that they had when they were connected, as long as nobody else has these.
+    func links(for port: MirrorProgram.Port) -> LinkTable {
+        var links = kernel.links
+        let pair = pairs.values.first { $0.links[0].name == port.interface && $0.links[1].name == port.pair }
+        guard port.capture == .inline, let pair else { return links }
+        for link in pair.links where links[link.name] == nil { links.alias(link.index, as: link.name) }
+        return links
+    }
+
     /// Connects what is not connected, and cuts what nobody names.
     func connectPairs() -> Bool {
         let wanted = Dictionary(uniqueKeysWithValues: inlinePlans.map { (key($0), $0) })
@@ -23,7 +33,8 @@ extension Dataplane {
         guard let pins = takePins(wanted.values.map { $0 }) else { return wanted.isEmpty }
         // Pairs that wait for one of their interfaces keep what is on the other.
         let named = ports.filter { $0.mode == .inline }.flatMap { [$0.port.interface, $0.port.pair ?? ""] }
-        pins.sweep(keeping: Set(named.compactMap { kernel.links[$0]?.index }), kernel.links)
+        pins.sweep(
+            keeping: Set(named.compactMap { kernel.links[$0]?.index }).union(pairs.keys.joined()), kernel.links)
         if named.isEmpty && pairs.isEmpty {
             pins.leave()
             self.pins = nil
@@ -127,16 +138,18 @@ extension Dataplane {
         leavingPairs.append(pair)
     }
 
-    /// Once a second: a program that was detached by force is put back, and what the kernel could do is asked again.
+    /// Once a second: what somebody has changed is put right, and what the kernel could do is asked again.
     func inspectPairs() {
-        for (key, pair) in pairs where !pair.inspect() {
-            logger.warning(
-                "an inline program on \(pair.links[0].name) or \(pair.links[1].name) was detached; connecting them again"
-            )
-            for plan in ports where plan.mode == .inline && plan.link.map({ key.contains($0.index) }) ?? false {
-                displacements[plan.port.id, default: 0] += 1
+        for (key, pair) in pairs {
+            do throws(HostError) {
+                for name in try pair.inspect(kernel.links) {
+                    logger.warning("the inline program on \(name) was detached; it was put back")
+                    for plan in inlinePlans where self.key(plan) == key { displacements[plan.port.id, default: 0] += 1 }
+                }
+            } catch {
+                logger.warning("\(error); the wire is cut, and to be connected anew")
+                cut(key, pair)
             }
-            cut(key, pair)
         }
     }
 
@@ -173,7 +186,13 @@ extension Dataplane {
         status.queues = pair.queueCount
         status.changes = pair.changes
         status.displaced = displacements[plan.port.id]
-        status.reason = waits(plan) ?? pair.obstacle ?? pair.copyReason
+        status.reason = waits(plan) ?? pair.obstacle ?? renamed(plan, pair) ?? pair.copyReason
+    }
+
+    private func renamed(_ plan: PortPlan, _ pair: InlinePair) -> String? {
+        zip(pair.links, [plan.link!, plan.pair!]).first { $0.name != $1.name }.map {
+            "\($0.name) is called \($1.name) now; the wire goes on, but a start of the dataplane would not find it"
+        }
     }
 
     var inlineStatistics: [InlineStatistics] {

@@ -69,7 +69,7 @@ extension Dataplane {
             avoidsRoutes ? kernel.defaultRoutes().subtracting(hooks.keys.filter(\.isXDP).map(\.interface)) : []
         hasRefused = false
         ports = current.program.ports.map { port in
-            let view = port.netns.map { namespaces[$0]! } ?? NamespaceView(links: kernel.links)
+            let view = port.netns.map { namespaces[$0]! } ?? NamespaceView(links: links(for: port))
             let refusal = refusals[port.id]
             let link = view.links[port.interface]
             let isSame = refusal?.port == port && refusal?.interface == link?.index && refusal?.mtu == link?.mtu

@@ -13,8 +13,9 @@ extension Dataplane {
         let destinations = destinationStatus()
         let portsByID = Dictionary(uniqueKeysWithValues: ports.map { ($0.id, $0) })
         let destinationsByID = Dictionary(uniqueKeysWithValues: destinations.map { ($0.id, $0) })
+        let rivals = Dictionary(uniqueKeysWithValues: self.ports.map { ($0.port.id, self.rivals(of: $0)) })
         let taps = (current?.program.taps ?? []).map { tap in
-            status(tap, portsByID[tap.port]!, tap.destinations.map { destinationsByID[$0]! })
+            status(tap, portsByID[tap.port]!, rivals[tap.port]!, tap.destinations.map { destinationsByID[$0]! })
         }
         return DataplaneStatus(
             version: dataplaneVersion, pid: getpid(), epoch: epoch, generation: current?.program.generation,
@@ -68,9 +69,13 @@ extension Dataplane {
         if spans[plan.port.id] != nil { changes.append("promisc on") }
         if plan.hooks.contains(where: { hooks[$0]?.kind == .clsact }) { changes.append("qdisc clsact") }
         status.changes = changes.isEmpty ? nil : changes
-        let reasons = [status.reason, plan.namespace == nil ? deviceChanges.failure(link.index) : nil].compactMap { $0 }
+        let failure = plan.namespace == nil ? deviceChanges.failure(link.index) : nil
+        let reasons = [status.reason, failure].compactMap { $0 } + rivals(of: plan)
         status.reason = reasons.isEmpty ? nil : reasons.joined(separator: "; ")
     }
+
+    /// Whose programs stand ahead of ours.
+    private func rivals(of plan: PortPlan) -> [String] { plan.hooks.compactMap { hooks[$0]?.rival }.sorted() }
 
     /// Of all destinations; a spread is ready when a member is.
     private func destinationStatus() -> [DestinationStatus] {
@@ -110,13 +115,13 @@ extension Dataplane {
     }
 
     private func status(
-        _ tap: MirrorProgram.Tap, _ port: PortStatus, _ destinations: [DestinationStatus]
+        _ tap: MirrorProgram.Tap, _ port: PortStatus, _ rivals: [String], _ destinations: [DestinationStatus]
     ) -> TapStatus {
         switch port.state {
         case .down: return TapStatus(id: tap.id, state: .down, reason: port.reason)
         case .error: return TapStatus(id: tap.id, state: .error, reason: port.reason)
         case .capturing:
-            var reasons = destinations.filter { $0.state != .ready }.compactMap(\.reason)
+            var reasons = rivals + destinations.filter { $0.state != .ready }.compactMap(\.reason)
             let obstacle = obstacleToKernel(tap)
             if let obstacle, tap.engine == .kernel { reasons.append("the worker carries it: \(obstacle)") }
             return TapStatus(

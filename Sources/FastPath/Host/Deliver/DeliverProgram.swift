@@ -110,13 +110,20 @@ package final class DeliverProgram {
     /// - Returns: the interfaces where that was so.
     package func restore(behind ours: Set<UInt32>, _ links: LinkTable) -> [String] {
         var names: [String] = []
-        for (index, hook) in hooks where !hook.isInPlace(behind: ours) {
+        for (index, hook) in hooks {
             let name = links[index]?.name ?? "interface \(index)"
-            names.append(name)
-            if (try? hook.restore(name)) == nil { hooks[index] = nil }
+            do throws(HostError) {
+                if try hook.keepPlace(behind: ours, name) { names.append(name) }
+            } catch {
+                names.append(name)
+                hooks[index] = nil
+            }
         }
         return names
     }
+
+    /// Whose program stands ahead of ours on an underlay interface, in words.
+    package func rival(_ interface: Int32) -> String? { hooks[interface]?.rival }
 
     /// A delivery keeps its counters as long as any program names it.
     private func assignPlaces(_ plans: [DeliveryPlan]) throws(HostError) {

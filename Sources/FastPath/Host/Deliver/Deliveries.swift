@@ -62,7 +62,9 @@ extension Dataplane {
     func status(_ plan: DeliveryPlan) -> DeliveryStatus {
         var status = DeliveryStatus(
             id: plan.delivery.id, state: plan.down == nil ? .ready : plan.isError ? .error : .down,
-            underlays: plan.underlays.values.sorted(), reason: plan.down ?? rivalry(plan.delivery))
+            underlays: plan.underlays.values.sorted(),
+            reason: plan.down ?? rivalry(plan.delivery)
+                ?? plan.underlays.keys.sorted().lazy.compactMap { self.deliverProgram?.rival($0) }.first)
         if let error = deliveryError ?? plan.underlays.keys.compactMap({ deliverProgram?.errors[$0] }).first {
             status.state = .error
             status.reason = error

@@ -204,20 +204,33 @@ package final class InlinePair {
 
     // MARK: Keeping and ending
 
-    /// Looks whether the programs are where they were put, and whether the kernel could do without us.
+    /// Puts right what is not as it was left, and looks whether the kernel could do without us.
     ///
-    /// - Returns: false when somebody has detached one.
-    func inspect() -> Bool {
+    /// - Parameter table: what the interfaces are called now.
+    /// - Returns: names of the interfaces whose program somebody had detached.
+    /// - Throws: a program cannot be put back; this pair is of no use any more.
+    func inspect(_ table: LinkTable) throws(HostError) -> [String] {
         obstacle = nil
-        for (link, attachment) in zip(links, attachments) {
-            if !XDPLink.isAttached(attachment, to: link.index) { return false }
-            if !pins.isPinned(link.index) { try? pins.pin(attachment, link.index) }
-            try? pins.settle(link)
+        var detached: [String] = []
+        for (side, link) in links.map({ table[$0.index] ?? $0 }).enumerated() {
+            if !XDPLink.isAttached(attachments[side], to: link.index) {
+                // What held the old one's pin is none of ours any more.
+                pins.unpin(link.index)
+                attachments[side] = try program.attach(side: side, link.index, link.name)
+                detached.append(link.name)
+            }
+            do throws(HostError) {
+                try pins.keep()
+                if !pins.isPinned(link.index) { try pins.pin(attachments[side], link.index) }
+                try pins.settle(link)
+            } catch {
+                obstacle = "nothing would pass after this process's end: \(error)"
+            }
             if let features = try? XDPFeatures.of(link.index, link.name), !features.contains(.transmits) {
                 obstacle = "without the worker nothing would pass: " + Self.cannotTransmit(link)
             }
         }
-        return true
+        return detached
     }
 
     /// Takes programs, pins and changed settings back.

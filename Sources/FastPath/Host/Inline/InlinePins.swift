@@ -10,7 +10,9 @@ import Glibc
 /// The directory, locked for this process: `/sys/fs/bpf/heliostat/NAMESPACE`.
 package final class InlinePins {
     package let path: String
-    private let lock: Descriptor
+    private var lock: Descriptor
+    /// Names of the marks that are in the directory.
+    private var marks: Set<String> = []
 
     private static let root = "/sys/fs/bpf"
     private static let home = root + "/heliostat"
@@ -19,15 +21,32 @@ package final class InlinePins {
     package init() throws(HostError) {
         try Self.mountFileSystem()
         path = try Self.place()
-        for directory in [Self.home, path] where mkdir(directory, 0o700) != 0 && errno != EEXIST {
+        lock = try Self.make(path)
+        marks = Set(try directoryEntries(path).filter { !$0.hasPrefix("link-") })
+    }
+
+    private static func make(_ path: String) throws(HostError) -> Descriptor {
+        for directory in [home, path] where mkdir(directory, 0o700) != 0 && errno != EEXIST {
             throw .system("cannot make \(directory)")
         }
-        let path = path
         let lock = try Descriptor("cannot open \(path)") { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         if flock(lock.raw, LOCK_EX | LOCK_NB) != 0 {
             throw HostError("another heliostat-dataplane has inline ports in this network namespace; stop it first")
         }
-        self.lock = lock
+        return lock
+    }
+
+    /// Makes the directory again, with its marks, where somebody has removed it or them.
+    func keep() throws(HostError) {
+        if access(path, F_OK) != 0 {
+            try Self.mountFileSystem()
+            lock = try Self.make(path)
+        }
+        for mark in marks { try make(mark) }
+    }
+
+    private func make(_ mark: String) throws(HostError) {
+        if mkdir("\(path)/\(mark)", 0o700) != 0 && errno != EEXIST { throw .system("cannot make \(path)/\(mark)") }
     }
 
     /// Whether an earlier run has left something here.
@@ -72,6 +91,8 @@ package final class InlinePins {
         try check("cannot pin a link as \(path)") { bpf_obj_pin(link.raw, path) }
     }
 
+    func unpin(_ interface: Int32) { unlink(linkPath(interface)) }
+
     package func isPinned(_ interface: Int32) -> Bool { access(linkPath(interface), F_OK) == 0 }
 
     // MARK: Settings
@@ -80,19 +101,18 @@ package final class InlinePins {
     package func settle(_ link: Link) throws(HostError) {
         for setting in InterfaceSetting.allCases where try setting.isWrong(link.name) {
             let mark = mark(setting, link.index)
-            if mkdir(mark, 0o700) != 0 && errno != EEXIST { throw .system("cannot make \(mark)") }
+            try make(mark)
+            marks.insert(mark)
             try setting.set(link.name, right: true)
         }
     }
 
     /// Settings of an interface that we have changed.
     package func changes(_ interface: Int32) -> [InterfaceSetting] {
-        InterfaceSetting.allCases.filter { access(mark($0, interface), F_OK) == 0 }
+        InterfaceSetting.allCases.filter { marks.contains(mark($0, interface)) }
     }
 
-    private func mark(_ setting: InterfaceSetting, _ interface: Int32) -> String {
-        "\(path)/\(setting.rawValue)-\(interface)"
-    }
+    private func mark(_ setting: InterfaceSetting, _ interface: Int32) -> String { "\(setting.rawValue)-\(interface)" }
 
     // MARK: The end
 
@@ -100,10 +120,11 @@ package final class InlinePins {
     ///
     /// - Parameter name: nil for an interface that has ended.
     package func remove(_ interface: Int32, name: String?) {
-        unlink(linkPath(interface))
+        unpin(interface)
         for setting in changes(interface) {
             if let name { try? setting.set(name, right: false) }
-            rmdir(mark(setting, interface))
+            marks.remove(mark(setting, interface))
+            rmdir("\(path)/\(mark(setting, interface))")
         }
     }
 

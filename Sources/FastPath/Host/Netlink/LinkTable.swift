@@ -12,6 +12,9 @@ package struct LinkTable {
 
     package init() {}
 
+    /// Finds an interface by another name too.
+    package mutating func alias(_ index: Int32, as name: String) { indexOfName[name] = index }
+
     package subscript(index: Int32) -> Link? { byIndex[index] }
     package subscript(name: String) -> Link? { indexOfName[name].flatMap { byIndex[$0] } }
 
