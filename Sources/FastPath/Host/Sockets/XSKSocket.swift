@@ -79,14 +79,24 @@ package final class XSKSocket {
             case .bothWays: copying ? [copy] : [zeroCopy, copy]
             }
         var last = HostError("no mode was tried")
-        for mode in modes {
+        var rest = modes[...]
+        // Of a queue that was bound without copying a moment ago, until the kernel's own workers have let it go.
+        var patience = 0
+        while let mode = rest.first {
             do throws(HostError) {
                 return try XSKSocket(
                     role, interface: interface, name: name, queue: queue, area: area, chunks: chunks,
                     ringSize: ringSize, mode: mode)
             } catch {
                 last = error
+                if error.code == EBUSY && patience > 0 {
+                    patience -= 1
+                    usleep(20_000)
+                    continue
+                }
                 if error.code == EBUSY || error.code == ENETDOWN || error.code == ENODEV { break }
+                if error.code == ENXIO { patience = 50 }
+                rest = rest.dropFirst()
             }
         }
         throw last
@@ -125,7 +135,7 @@ package final class XSKSocket {
         descriptor.setOption(SOL_SOCKET, Int32(HS_SO_MARK), Int32(bitPattern: HS_MARK))
         isBusyPolled = area.busyPolls && Self.preferBusyPolling(descriptor)
         Self.supply(fill, chunks)
-        try bind(name, mode)
+        try bind(name, mode, role)
     }
 
     /// Documentation/networking/af_xdp.rst: the driver's NAPI runs in our system calls, and its interrupts keep out as long
@@ -141,7 +151,7 @@ package final class XSKSocket {
         for page in mappings { munmap(page.address, page.length) }
     }
 
-    private func bind(_ name: String, _ mode: Int) throws(HostError) {
+    private func bind(_ name: String, _ mode: Int, _ role: Role) throws(HostError) {
         var address = sockaddr_xdp()
         address.sxdp_family = UInt16(HS_AF_XDP)
         address.sxdp_flags = UInt16(mode | Int(XDP_USE_NEED_WAKEUP))
@@ -158,6 +168,12 @@ package final class XSKSocket {
         var options = xdp_options()
         try descriptor.get(Int32(XDP_OPTIONS), &options, "cannot read the mode of an AF_XDP socket")
         isZeroCopy = options.flags & UInt32(XDP_OPTIONS_ZEROCOPY) != 0
+        // On an interface without an XDP program drivers as igb, ixgbe, i40e and ice bind, and then never send
+        // (ndo_xsk_wakeup: ENXIO or EINVAL): what is in the ring would stay there, uncounted.
+        let error = isZeroCopy && role == .transmitAlone ? hs_kick(raw) : 0
+        if error == ENXIO || error == EINVAL {
+            throw HostError("\(name) does not send without copying as long as it has no XDP program", code: ENXIO)
+        }
     }
 
     /// Frames that the kernel could not put into the RX ring: no room in it, or no chunk in the fill ring.
