@@ -97,3 +97,25 @@ static inline __u32 partial_sum(const struct ipv4 *ip)
         sum += at == 2 || at == 10 ? 0 : byte[at] | byte[at + 1] << 8;
     return sum;
 }
+
+/* As Heliostat's hash: equal for both directions of a flow. */
+static inline __u32 flow_hash(const struct frame *frame)
+{
+    __u32 hash = frame->ip.source ^ frame->ip.destination ^ (__u32)(frame->udp.source ^ frame->udp.destination) << 7
+               ^ frame->ip.protocol;
+
+    hash *= 0x9e3779b1;
+    return hash ^ hash >> 15;
+}
+
+/* Writes the outer header of a frame of `length` bytes in front of it; `sum` is partial_sum of `header`. */
+static inline void encapsulate(struct outer *outer, const struct outer *header, __u32 sum, const struct frame *frame, __u32 length)
+{
+    *outer = *header;
+    outer->ip.length = __builtin_bswap16(length + 36);
+    sum += outer->ip.length;
+    sum = (sum & 0xffff) + (sum >> 16);
+    outer->ip.checksum = ~(sum + (sum >> 16));
+    outer->udp.length = __builtin_bswap16(length + 16);
+    outer->udp.source = __builtin_bswap16(49152 + (flow_hash(frame) & 16383));
+}

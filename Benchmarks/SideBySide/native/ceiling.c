@@ -65,16 +65,6 @@ static const struct record *head(struct ring *ring, unsigned long limit)
     return 0;
 }
 
-/* As Heliostat's hash: equal for both directions of a flow. */
-static __u32 flow_hash(const struct frame *frame)
-{
-    __u32 hash = frame->ip.source ^ frame->ip.destination ^ (__u32)(frame->udp.source ^ frame->udp.destination) << 7
-               ^ frame->ip.protocol;
-
-    hash *= 0x9e3779b1;
-    return hash ^ hash >> 15;
-}
-
 static void reclaim(void)
 {
     __u32 at, count = xsk_ring_cons__peek(&completion, RING, &at);
@@ -99,7 +89,7 @@ static void kick(void)
 
 static void send_copy(const struct record *record)
 {
-    __u32 at, sum;
+    __u32 at;
 
     if (free_count == 0 || xsk_prod_nb_free(&tx, 1) == 0) {
         kick();
@@ -112,13 +102,7 @@ static void send_copy(const struct record *record)
     __u64 chunk = free_chunks[--free_count];
     struct outer *outer = (struct outer *)(area + chunk);
 
-    *outer = header;
-    outer->ip.length = __builtin_bswap16(record->length + 36);
-    sum = header_sum + outer->ip.length;
-    sum = (sum & 0xffff) + (sum >> 16);
-    outer->ip.checksum = ~(sum + (sum >> 16));
-    outer->udp.length = __builtin_bswap16(record->length + 16);
-    outer->udp.source = __builtin_bswap16(49152 + (flow_hash((const void *)(record + 1)) & 16383));
+    encapsulate(outer, &header, header_sum, (const void *)(record + 1), record->length);
     memcpy(outer + 1, record + 1, record->length);
     *xsk_ring_prod__tx_desc(&tx, at) = (struct xdp_desc){.addr = chunk, .len = record->length + sizeof *outer};
     xsk_ring_prod__submit(&tx, 1);

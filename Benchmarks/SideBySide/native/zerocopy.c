@@ -35,16 +35,6 @@ static void end(int signal)
     stop = 1;
 }
 
-/* As Heliostat's hash: equal for both directions of a flow. */
-static __u32 flow_hash(const struct frame *frame)
-{
-    __u32 hash = frame->ip.source ^ frame->ip.destination ^ (__u32)(frame->udp.source ^ frame->udp.destination) << 7
-               ^ frame->ip.protocol;
-
-    hash *= 0x9e3779b1;
-    return hash ^ hash >> 15;
-}
-
 static void open_socket(
     struct xsk_umem *umem, struct xsk_socket **xsk, const char *device, __u32 queue, struct xsk_ring_cons *rx,
     struct xsk_ring_prod *out)
@@ -100,15 +90,8 @@ static void reclaim(void)
 static void forward(const struct xdp_desc *frame, struct xdp_desc *out)
 {
     struct outer *outer = (struct outer *)(area + frame->addr) - 1;
-    __u32 sum;
 
-    *outer = header;
-    outer->ip.length = __builtin_bswap16(frame->len + 36);
-    sum = header_sum + outer->ip.length;
-    sum = (sum & 0xffff) + (sum >> 16);
-    outer->ip.checksum = ~(sum + (sum >> 16));
-    outer->udp.length = __builtin_bswap16(frame->len + 16);
-    outer->udp.source = __builtin_bswap16(49152 + (flow_hash((const void *)(outer + 1)) & 16383));
+    encapsulate(outer, &header, header_sum, (const void *)(outer + 1), frame->len);
     *out = (struct xdp_desc){.addr = frame->addr - sizeof *outer, .len = frame->len + sizeof *outer};
 }
 
