@@ -170,17 +170,18 @@ extension Promises {
         }
 
         /// A TCP stream in super-frames, from `a` and to it, through the engine `kernel`, and through the worker with an
-        /// uplink of kind `device`: on the wire behind the uplink they are segments.
-        @Test(arguments: [MirrorProgram.Engine.kernel, .user], [false, true])
-        func superFrames(engine: MirrorProgram.Engine, fromB: Bool) throws {
+        /// uplink of kind `device` or `udp`: on the wire behind the uplink they are segments.
+        @Test(arguments: [MirrorProgram.UplinkKind.auto, .device, .udp], [false, true])
+        func superFrames(kind: MirrorProgram.UplinkKind, fromB: Bool) throws {
             var program = Mirror.program()
-            program.taps[0].engine = engine
-            if engine == .user { program.uplinks = [.init(interface: TappedPair.uplink, kind: .device)] }
+            program.taps[0].engine = kind == .auto ? .kernel : .user
+            program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)]
             try Mirror.with(program) { mirror in
                 let (a, b) = (mirror.lab.a, mirror.lab.b)
                 for namespace in [a, b] { try namespace.offloads(of: "eth0", ["tso": true, "gso": true, "tx": true]) }
-                if engine == .user {
-                    #expect(try mirror.status().uplinks.first?.kinds == [.afXDP, .device], words(mirror))
+                if kind != .auto {
+                    let kinds: [MirrorProgram.UplinkKind] = kind == .udp ? [.udp] : [.afXDP, .device]
+                    #expect(try mirror.status().uplinks.first?.kinds == kinds, words(mirror))
                 }
                 let witness = TCPWitness(longest: 1514)
                 let copies = try mirror.receiver(Mirror.monitor, []) { witness.take($0) }
