@@ -124,6 +124,10 @@ struct TunnelValidationTests {
 
     private static let take = MirrorProgram.FilterInstruction(code: 0x06, jumpTrue: 0, jumpFalse: 0, k: 1)
 
+    private static func unstored(_ word: Int) -> String {
+        "loads scratch word \(word), which is not stored on every way to it"
+    }
+
     @Test(
         "a filter's code ends, jumps forward, and stays within its memory",
         arguments: [
@@ -140,6 +144,16 @@ struct TunnelValidationTests {
             ([(0x03, 0, 0, 16)], "instruction 0 of the filter stores behind the scratch memory"),
             ([(0x60, 0, 0, 16)], "instruction 0 of the filter loads from behind the scratch memory"),
             ([(0x61, 0, 0, 16)], "instruction 0 of the filter loads from behind the scratch memory"),
+            ([(0x60, 0, 0, 3)], "instruction 0 of the filter \(unstored(3))"),
+            ([(0x02, 0, 0, 2), (0x61, 0, 0, 3)], "instruction 1 of the filter \(unstored(3))"),
+            // One of two ways, and a way that ends before.
+            ([(0x15, 0, 1, 0), (0x02, 0, 0, 3), (0x61, 0, 0, 3)], "instruction 2 of the filter \(unstored(3))"),
+            ([(0x05, 0, 0, 1), (0x03, 0, 0, 3), (0x60, 0, 0, 3)], "instruction 2 of the filter \(unstored(3))"),
+            ([(0x15, 0, 2, 0), (0x03, 0, 0, 3), (0x05, 0, 0, 1), (0x02, 0, 0, 3), (0x61, 0, 0, 3)], nil),
+            (
+                [(0x15, 0, 1, 0), (0x06, 0, 0, 0), (0x02, 0, 0, 3), (0x15, 1, 0, 0), (0x06, 0, 0, 0), (0x60, 0, 0, 3)],
+                nil
+            ),
             ([(0x15, 0, 0, 0), (0x02, 0, 0, 15), (0x60, 0, 0, 15), (0x64, 0, 0, 31), (0x34, 0, 0, 1)], nil),
         ] as [([(UInt16, UInt8, UInt8, UInt32)], String?)])
     func filterCode(rows: [(UInt16, UInt8, UInt8, UInt32)], fault: String?) {

@@ -33,7 +33,8 @@ import Testing
         try copies(["--workers", "4"]) { status in
             #expect(status.workers.count == 4 && status.workers.allSatisfy { $0.scheduling == "nice 0" })
             #expect(status.workers.filter { !$0.ports.isEmpty }.count == 2)
-            #expect(status.workers[0].pages == .huge)
+            // Enough of them for three, whichever.
+            #expect(status.workers.filter { $0.pages == .huge }.count == 3)
         }
     }
 

@@ -56,6 +56,38 @@ extension MirrorProgram.PacketFilter {
         if code[code.count - 1].code & ClassicBPF.classMask != ClassicBPF.ret {
             throw ProgramError("\(owner): the filter does not end with a return")
         }
+        if let index = unstoredLoad {
+            throw ProgramError(
+                "\(owner): instruction \(index) of the filter loads scratch word \(code[index].k), which is not stored on every "
+                    + "way to it")
+        }
+    }
+
+    /// The first load from scratch memory that some way through the program reaches without a store to that word
+    /// (check_load_and_stores of net/core/filter.c): what it would find, interpreters do not agree on. Jumps are checked.
+    private var unstoredLoad: Int? {
+        // By instruction, the words that every jump to it has stored; jumps lead forward only.
+        var arriving = [UInt16](repeating: .max, count: code.count)
+        var stored: UInt16 = 0
+        for (index, instruction) in code.enumerated() {
+            stored &= arriving[index]
+            let word: UInt16 = 1 << UInt16(truncatingIfNeeded: instruction.k)
+            switch instruction.code {
+            case ClassicBPF.st, ClassicBPF.stx: stored |= word
+            case 0x60, 0x61: if stored & word == 0 { return index }
+            case 0x05:
+                arriving[index + 1 + Int(instruction.k)] &= stored
+                stored = .max
+            case let other where other & ClassicBPF.classMask == ClassicBPF.jmp:
+                arriving[index + 1 + Int(instruction.jumpTrue)] &= stored
+                arriving[index + 1 + Int(instruction.jumpFalse)] &= stored
+                stored = .max
+            // Nothing comes to what follows but jumps.
+            case let other where other & ClassicBPF.classMask == ClassicBPF.ret: stored = .max
+            default: break
+            }
+        }
+        return nil
     }
 
     private func fault(_ instruction: MirrorProgram.FilterInstruction, _ index: Int) -> String? {
