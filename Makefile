@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help setup build demo test lint format bench bench-peers install uninstall clean
 
 # What a Debian machine needs beside the Swift toolchain, to build and to run the tests.
-PACKAGES := libxdp-dev libbpf-dev libnuma-dev libpcap-dev libsqlite3-dev linux-libc-dev libc6-dev libstdc++-12-dev \
+PACKAGES := libxdp-dev libbpf-dev libnuma-dev libpcap-dev libsqlite3-dev libssl-dev linux-libc-dev libc6-dev libstdc++-12-dev \
     zlib1g-dev pkg-config binutils gcc git curl ca-certificates python3 python3-venv openssl iproute2 iputils-ping \
     bpftool ethtool tcpdump tshark iperf3 util-linux procps valgrind
 SWIFT_VERSION := 6.3

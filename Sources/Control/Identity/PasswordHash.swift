@@ -1,8 +1,7 @@
 // What is kept of a password: scrypt (RFC 7914), with its cost beside it so that later ones may cost more.
 // Before: `heliostat user add`. After: Accounts; PasswordCheck compares.
 
-import Crypto
-import CryptoExtras
+import CLibCrypto
 import Foundation
 
 /// `$scrypt$ln=15,r=8,p=3$SALT$KEY`, salt and key in base64 (PHC string format).
@@ -57,11 +56,17 @@ package struct PasswordHash: Hashable, Sendable, CustomStringConvertible {
     private static func derive(
         _ password: String, _ salt: [UInt8], logarithm: Int, blockSize: Int, parallelism: Int
     ) throws(IdentityError) -> [UInt8] {
-        do {
-            let key = try KDF.Scrypt.deriveKey(
-                from: Data(password.utf8), salt: salt, outputByteCount: 32, rounds: 1 << logarithm,
-                blockSize: blockSize, parallelism: parallelism)
-            return key.withUnsafeBytes { Array($0) }
-        } catch { throw IdentityError("scrypt failed: \(error)") }
+        // The costs that `init` takes need 512 MiB at most.
+        let most: UInt64 = 1 << 30
+        let password = Array(password.utf8)
+        var key = [UInt8](repeating: 0, count: 32)
+        // Bytes are characters to it.
+        let isDerived = password.withUnsafeBytes { password in
+            EVP_PBE_scrypt(
+                password.assumingMemoryBound(to: CChar.self).baseAddress, password.count, salt, salt.count,
+                1 << UInt64(logarithm), UInt64(blockSize), UInt64(parallelism), most, &key, key.count)
+        }
+        if isDerived != 1 { throw IdentityError("scrypt failed: no memory for it; free some") }
+        return key
     }
 }

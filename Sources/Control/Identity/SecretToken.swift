@@ -1,7 +1,7 @@
 // Random tokens and what is kept of them: a hash, so that neither memory nor a file gives a usable token away.
 // Before: a token is wanted, or shown. After: Accounts, TokenIssuer.
 
-import Crypto
+import CLibCrypto
 import Foundation
 
 /// A secret of 32 random bytes, written as 43 characters of base64url (RFC 4648 section 5), of which the first is no
@@ -38,7 +38,13 @@ package struct SecretToken: Sendable {
 package struct TokenHash: Hashable, Sendable, CustomStringConvertible {
     private let bytes: [UInt8]
 
-    package init(of token: String) { bytes = Array(SHA256.hash(data: Data(token.utf8))) }
+    package init(of token: String) {
+        let token = Array(token.utf8)
+        bytes = Array(unsafeUninitializedCapacity: Int(SHA256_DIGEST_LENGTH)) { digest, count in
+            SHA256(token, token.count, digest.baseAddress)
+            count = Int(SHA256_DIGEST_LENGTH)
+        }
+    }
 
     /// Reads `sha256:` and 64 hexadecimal digits; nil for anything else.
     package init?(_ text: String) {
