@@ -48,6 +48,10 @@ struct RunCommand: ParsableCommand {
     @Option(help: .hidden)
     var supervisor: Int32?
 
+    /// Of the supervisor as it was started: it has hurried since.
+    @Option(help: .hidden)
+    var nice: Int32?
+
     func validate() throws {
         if check && program == nil { throw ValidationError("--check needs --program FILE") }
         if senderBound < 0 { throw ValidationError("--sender-bound \(senderBound) is below 0") }
@@ -79,6 +83,6 @@ struct RunCommand: ParsableCommand {
     }
 
     private var cores: CoreOptions {
-        CoreOptions(workers: workers, cpus: cpus, isRealTime: realtime, busyPolls: busyPoll)
+        CoreOptions(workers: workers, cpus: cpus, isRealTime: realtime, busyPolls: busyPoll, nice: nice ?? Priority.own)
     }
 }

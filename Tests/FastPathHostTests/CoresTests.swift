@@ -59,12 +59,15 @@ import Testing
         let plan = try WorkerPlan.workers(Self.twoNodes, CoreOptions(workers: 3))
         #expect(plan.map(\.node) == [0, 1, 0])
         #expect(plan.map(\.cpus) == [[0, 1, 2], [4, 5], [0, 1, 2]])
-        #expect(!plan.contains { $0.isAlone || $0.isRealTime })
+        #expect(!plan.contains { $0.isRealTime })
+        for options in [CoreOptions(nice: 5), CoreOptions(workers: 3, nice: 5), CoreOptions(cpus: [1, 7], nice: 5)] {
+            #expect(try WorkerPlan.workers(Self.twoNodes, options).allSatisfy { $0.nice == 5 })
+        }
     }
 
     @Test func namedCPUs() throws {
         let plan = try WorkerPlan.workers(Self.twoNodes, CoreOptions(cpus: [7, 1]))
-        #expect(plan == [WorkerPlan(cpus: [7], node: 1, isAlone: true), WorkerPlan(cpus: [1], node: 0)])
+        #expect(plan == [WorkerPlan(cpus: [7], node: 1), WorkerPlan(cpus: [1], node: 0)])
         let realTime = try WorkerPlan.workers(Self.twoNodes, CoreOptions(cpus: [3, 7], isRealTime: true))
         #expect(realTime.map(\.isRealTime) == [true, true])
         #expect(try WorkerPlan.workers(Self.small, CoreOptions(cpus: [1])) == [WorkerPlan(cpus: [1])])
@@ -87,7 +90,7 @@ import Testing
         ]
         let options = try CoreOptions().completed { variables[$0] }
         #expect(options == CoreOptions(workers: 2, cpus: [4, 5], isRealTime: true))
-        #expect(options.arguments == ["--workers", "2", "--cpus", "4,5", "--realtime"])
+        #expect(options.arguments == ["--nice=0", "--workers", "2", "--cpus", "4,5", "--realtime"])
         #expect(try CoreOptions(workers: 3, cpus: [0]).completed { variables[$0] }.cpus == [0])
         for (name, text) in [("HELIOSTAT_WORKERS", "many"), ("HELIOSTAT_CPUS", "1-"), ("HELIOSTAT_REALTIME", "yes")] {
             #expect(throws: HostError.self) { try CoreOptions().completed { $0 == name ? text : nil } }

@@ -115,6 +115,16 @@ extension Promises {
             }
         }
 
+        /// The supervisor hurries, and what it starts would inherit that.
+        @Test(arguments: [false, true]) func aNiceValueStays(supervised: Bool) throws {
+            try Mirror.$wrapper.withValue(["nice", "-n", "7"]) {
+                try Mirror.with(Mirror.program(.out), supervised: supervised) { mirror in
+                    let workers = try mirror.status().workers
+                    #expect(workers.map(\.scheduling) == ["nice 7"])
+                }
+            }
+        }
+
         /// A killed dataplane of four workers loses no original, and copies of both ports come back.
         @Test func killed() throws {
             let monitor = Mirror.destination(Mirror.monitor)

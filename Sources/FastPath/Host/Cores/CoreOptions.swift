@@ -12,19 +12,27 @@ package struct CoreOptions: Equatable {
     package var isRealTime = false
     /// AF_XDP sockets ask for preferred busy polling.
     package var busyPolls = false
+    /// Nice value of the workers and the main thread.
+    package var nice: Int32
 
-    package init(workers: Int? = nil, cpus: [Int] = [], isRealTime: Bool = false, busyPolls: Bool = false) {
+    package init(
+        workers: Int? = nil, cpus: [Int] = [], isRealTime: Bool = false, busyPolls: Bool = false, nice: Int32 = 0
+    ) {
         self.workers = workers
         self.cpus = cpus
         self.isRealTime = isRealTime
         self.busyPolls = busyPolls
+        self.nice = nice
     }
 
     /// The same as arguments of the command line.
     package var arguments: [String] {
-        (workers.map { ["--workers", "\($0)"] } ?? [])
-            + (cpus.isEmpty ? [] : ["--cpus", cpus.map { "\($0)" }.joined(separator: ",")])
-            + (isRealTime ? ["--realtime"] : []) + (busyPolls ? ["--busy-poll"] : [])
+        var words = ["--nice=\(nice)"]
+        if let workers { words += ["--workers", "\(workers)"] }
+        if !cpus.isEmpty { words += ["--cpus", cpus.map { "\($0)" }.joined(separator: ",")] }
+        if isRealTime { words.append("--realtime") }
+        if busyPolls { words.append("--busy-poll") }
+        return words
     }
 
     /// CPUs of a list such as `2,4-6`; nil for anything else.

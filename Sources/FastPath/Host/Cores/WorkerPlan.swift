@@ -9,14 +9,14 @@ package struct WorkerPlan: Equatable {
     package var cpus: [Int] = []
     /// NUMA node of its frames' memory; nil to leave it to the kernel.
     package var node: Int?
-    /// Its CPU is isolated and named for it: nobody waits behind it.
-    package var isAlone = false
+    /// While no original waits for it.
+    package var nice: Int32 = 0
     package var isRealTime = false
 
-    package init(cpus: [Int] = [], node: Int? = nil, isAlone: Bool = false, isRealTime: Bool = false) {
+    package init(cpus: [Int] = [], node: Int? = nil, nice: Int32 = 0, isRealTime: Bool = false) {
         self.cpus = cpus
         self.node = node
-        self.isAlone = isAlone
+        self.nice = nice
         self.isRealTime = isRealTime
     }
 
@@ -43,11 +43,13 @@ package struct WorkerPlan: Equatable {
         let nodes = topology.nodes.keys.sorted().filter { node in
             topology.nodes[node]!.contains { !topology.isolated.contains($0) }
         }
-        guard count > 1, nodes.count > 1 else { return Array(repeating: WorkerPlan(), count: count) }
+        guard count > 1, nodes.count > 1 else {
+            return Array(repeating: WorkerPlan(nice: options.nice), count: count)
+        }
         return (0..<count).map { index in
             let node = nodes[index % nodes.count]
             return WorkerPlan(
-                cpus: topology.nodes[node]!.filter { !topology.isolated.contains($0) }, node: node)
+                cpus: topology.nodes[node]!.filter { !topology.isolated.contains($0) }, node: node, nice: options.nice)
         }
     }
 
@@ -71,8 +73,8 @@ package struct WorkerPlan: Equatable {
         let hasNodes = topology.nodes.count > 1
         return cpus.map { cpu in
             WorkerPlan(
-                cpus: [cpu], node: hasNodes ? topology.node(ofCPU: cpu) : nil,
-                isAlone: topology.isolated.contains(cpu), isRealTime: options.isRealTime)
+                cpus: [cpu], node: hasNodes ? topology.node(ofCPU: cpu) : nil, nice: options.nice,
+                isRealTime: options.isRealTime)
         }
     }
 }

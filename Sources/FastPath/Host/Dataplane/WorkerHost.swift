@@ -74,7 +74,7 @@ final class WorkerHost {
         self.place = place
         self.needWakeup = needWakeup
         self.memory = memory
-        nice = plan.isAlone ? Priority.normal : Priority.worker
+        nice = plan.nice
         umem = UMEM(memory.base, chunkCount: Self.chunkCount)
         area = XSKSocket.Area(
             base: memory.base, bytes: memory.bytes, chunkSize: UMEM.chunkSize, busyPolls: busyPolls)
@@ -181,10 +181,9 @@ final class WorkerHost {
         return table.grantedChunks
     }
 
-    /// Copies have an ordinary thread's share, but where originals depend on this thread they come first.
+    /// Copies have the share that the process was started with, but where originals depend on this thread they come first.
     private func prioritise(_ contents: Contents) {
-        let usual = plan.isAlone ? Priority.normal : Priority.worker
-        let nice = contents.inline.lanes.isEmpty ? usual : Priority.carrier
+        let nice = contents.inline.lanes.isEmpty ? plan.nice : min(plan.nice, Priority.carrier)
         if nice == self.nice { return }
         self.nice = nice
         Priority.set(nice, ofThread: thread.kernelID)

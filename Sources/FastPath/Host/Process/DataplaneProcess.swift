@@ -30,7 +30,7 @@ package struct DataplaneProcess {
 
     /// Runs until SIGTERM or SIGINT.
     package func run(_ logger: Logger) throws(HostError) {
-        Priority.set(Priority.start)
+        Priority.hurry()
         try CPUFeatures.check()
         let capabilities = try Capabilities()
         try capabilities.check()
@@ -46,7 +46,7 @@ package struct DataplaneProcess {
             loop, logger: logger, directory: directory, capture: capture, hookKind: hook.kind,
             usesBPF: hook.usesBPF, senderBound: senderBound, cores: (workers, options.busyPolls),
             first: program ?? Self.last(directory, logger))
-        Priority.set(Priority.normal)
+        Priority.set(options.nice)
         logger.notice("heliostat-dataplane \(dataplaneVersion) on \(directory.path), epoch \(dataplane.epoch)")
         if let packets = dataplane.packets {
             logger.warning("`tap` ports are captured \(packets.explanation); other modes and deliveries are refused")

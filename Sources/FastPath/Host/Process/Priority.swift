@@ -6,14 +6,17 @@
 import Glibc
 
 /// Nice values of threads.
-enum Priority {
+package enum Priority {
     /// Of the main thread until it captures, and of the supervisor.
-    static let start: Int32 = -10
-    static let normal: Int32 = 0
-    /// Of a worker that shares its CPU.
-    static let worker: Int32 = 0
+    private static let start: Int32 = -10
     /// Of the worker while originals of `inline` ports depend on it.
     static let carrier: Int32 = -15
+
+    /// The calling thread's: what the process was started with, as long as nothing was set.
+    package static var own: Int32 { getpriority(Int32(PRIO_PROCESS.rawValue), 0) }
+
+    /// The calling thread comes first for now.
+    static func hurry() { set(min(own, start)) }
 
     /// Sets the calling thread's; without CAP_SYS_NICE it stays lower than asked for.
     static func set(_ nice: Int32) { set(nice, ofThread: 0) }

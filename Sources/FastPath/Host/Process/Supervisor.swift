@@ -31,7 +31,7 @@ package final class Supervisor {
             "keeps a dataplane on \(stateDirectory); stop it first")
         self.arguments = arguments
         self.logger = logger
-        Priority.set(Priority.start)
+        Priority.hurry()
         signals = try SignalDescriptor([SIGTERM, SIGINT, SIGCHLD])
     }
 
