@@ -21,6 +21,7 @@ class Peer:
     is_tapped = True
     kernel_forwards = True
     patience = 8.0  # seconds until the first copy has to be there
+    learns = False  # goes by the traffic that it sees, and is shown some seconds of a TCP stream first
     sources = ("skb", "xdp")  # also "tcp" for what takes super-frames
 
     def __init__(self, lab, options):
@@ -64,10 +65,11 @@ class Untapped(Peer):
 
 
 class Heliostat(Peer):
-    """`heliostat-dataplane --program FILE`, the user engine."""
+    """`heliostat-dataplane --program FILE`, engine `auto`: `user` but for TCP streams."""
 
-    name, what = "heliostat", "this tree's dataplane: tcx, ring buffer, AF_XDP in copy mode"
+    name, what = "heliostat", "this tree's dataplane: tcx, ring buffer, AF_XDP in copy mode; super-frames as it chooses"
     sources = ("skb", "xdp", "tcp")
+    learns = True
 
     def program(self):
         return {
@@ -93,10 +95,24 @@ class Heliostat(Peer):
         self.spawn(binary, "run", "--state-dir", self.state, "--program", file, ready=False)
 
 
+class HeliostatUser(Heliostat):
+    """The same with the tap carried out by the worker, whatever the traffic."""
+
+    name, what = "heliostat user engine", "the same, the tap carried out by the worker whatever the traffic"
+    sources = ("tcp",)
+    learns = False
+
+    def program(self):
+        program = super().program()
+        program["taps"][0]["engine"] = "user"
+        return program
+
+
 class HeliostatKernel(Heliostat):
     """The same with the tap carried out in the kernel."""
 
     name, what = "heliostat kernel engine", "the same, the tap carried out by BPF in the sender's time"
+    learns = False
 
     def program(self):
         program = super().program()
@@ -104,21 +120,19 @@ class HeliostatKernel(Heliostat):
         return program
 
 
-class HeliostatDevice(Heliostat):
+class HeliostatDevice(HeliostatUser):
     """The user engine with an uplink that takes super-frames whole."""
 
     name, what = "heliostat device", "user engine, uplink of kind device: super-frames leave whole"
-    sources = ("tcp",)
 
     def program(self):
         return super().program() | {"uplinks": [{"interface": "uplink", "kind": "device"}]}
 
 
-class HeliostatUDP(Heliostat):
+class HeliostatUDP(HeliostatUser):
     """The user engine with an uplink that takes the segments of a super-frame together."""
 
     name, what = "heliostat udp", "user engine, uplink of kind udp: equal neighbours leave as one super-frame of UDP"
-    sources = ("tcp",)
 
     def program(self):
         return super().program() | {"uplinks": [{"interface": "uplink", "kind": "udp"}]}
@@ -206,4 +220,6 @@ class Broadcast(Peer):
             MACS["mon"], VNI)
 
 
-KERNEL = [Untapped, Heliostat, HeliostatKernel, HeliostatDevice, HeliostatUDP, HeliostatXDP, Mirred, Clone, Ceiling, Broadcast]
+KERNEL = [
+    Untapped, Heliostat, HeliostatUser, HeliostatKernel, HeliostatDevice, HeliostatUDP, HeliostatXDP, Mirred, Clone, Ceiling,
+    Broadcast]
