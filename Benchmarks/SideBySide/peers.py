@@ -65,11 +65,10 @@ class Untapped(Peer):
 
 
 class Heliostat(Peer):
-    """`heliostat-dataplane --program FILE`, engine `auto`: `user` but for TCP streams."""
+    """`heliostat-dataplane --program FILE`; on a veth as uplink its engine `auto` is always the user engine."""
 
-    name, what = "heliostat", "this tree's dataplane: tcx, ring buffer, AF_XDP in copy mode; super-frames as it chooses"
+    name, what = "heliostat", "this tree's dataplane: tcx, ring buffer, AF_XDP in copy mode"
     sources = ("skb", "xdp", "tcp")
-    learns = True
 
     def program(self):
         return {
@@ -95,11 +94,32 @@ class Heliostat(Peer):
         self.spawn(binary, "run", "--state-dir", self.state, "--program", file, ready=False)
 
 
-class HeliostatUser(Heliostat):
-    """The same with the tap carried out by the worker, whatever the traffic."""
+class HeliostatKernel(Heliostat):
+    """The same with the tap carried out in the kernel."""
 
-    name, what = "heliostat user engine", "the same, the tap carried out by the worker whatever the traffic"
+    name, what = "heliostat kernel engine", "the same, the tap carried out by BPF in the sender's time"
+
+    def program(self):
+        program = super().program()
+        program["taps"][0]["engine"] = "kernel"
+        return program
+
+
+class HeliostatAuto(Heliostat):
+    """An uplink that is said to take super-frames whole: the kernel carries the tap once it has seen a stream of them."""
+
+    name, what = "heliostat auto", "engine auto, uplink of kind device: the kernel carries super-frames"
     sources = ("tcp",)
+    learns = True
+
+    def program(self):
+        return super().program() | {"uplinks": [{"interface": "uplink", "kind": "device"}]}
+
+
+class HeliostatDevice(HeliostatAuto):
+    """The user engine with an uplink that takes super-frames whole."""
+
+    name, what = "heliostat device", "user engine, uplink of kind device: super-frames leave whole"
     learns = False
 
     def program(self):
@@ -108,31 +128,11 @@ class HeliostatUser(Heliostat):
         return program
 
 
-class HeliostatKernel(Heliostat):
-    """The same with the tap carried out in the kernel."""
-
-    name, what = "heliostat kernel engine", "the same, the tap carried out by BPF in the sender's time"
-    learns = False
-
-    def program(self):
-        program = super().program()
-        program["taps"][0]["engine"] = "kernel"
-        return program
-
-
-class HeliostatDevice(HeliostatUser):
-    """The user engine with an uplink that takes super-frames whole."""
-
-    name, what = "heliostat device", "user engine, uplink of kind device: super-frames leave whole"
-
-    def program(self):
-        return super().program() | {"uplinks": [{"interface": "uplink", "kind": "device"}]}
-
-
-class HeliostatUDP(HeliostatUser):
+class HeliostatUDP(Heliostat):
     """The user engine with an uplink that takes the segments of a super-frame together."""
 
     name, what = "heliostat udp", "user engine, uplink of kind udp: equal neighbours leave as one super-frame of UDP"
+    sources = ("tcp",)
 
     def program(self):
         return super().program() | {"uplinks": [{"interface": "uplink", "kind": "udp"}]}
@@ -221,5 +221,5 @@ class Broadcast(Peer):
 
 
 KERNEL = [
-    Untapped, Heliostat, HeliostatUser, HeliostatKernel, HeliostatDevice, HeliostatUDP, HeliostatXDP, Mirred, Clone, Ceiling,
+    Untapped, Heliostat, HeliostatKernel, HeliostatAuto, HeliostatDevice, HeliostatUDP, HeliostatXDP, Mirred, Clone, Ceiling,
     Broadcast]

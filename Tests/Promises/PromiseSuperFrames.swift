@@ -10,10 +10,12 @@ extension Promises {
         private static let other = "other", small = "small"
 
         /// Three open taps: of the stream, through an uplink that takes super-frames; of the same stream at its other
-        /// port, through one that does not; of a port that has small frames alone.
+        /// port, through one that does not; of a port that has small frames alone. On a veth the kind is asked for:
+        /// PromiseWireForm has a stream through one of which nothing is said.
         private static var program: MirrorProgram {
             var program = Mirror.program(to: [Mirror.monitor, Mirror.second])
             program.taps[0].destinations = [Mirror.monitor]
+            program.uplinks = [TappedPair.uplink, TappedPair.secondUplink].map { .init(interface: $0, kind: .device) }
             for (id, interface, destination) in [
                 (other, TappedPair.otherPort, Mirror.second), (small, TappedPair.spanPort, Mirror.monitor),
             ] {

@@ -13,9 +13,7 @@ extension Promises {
         /// TCP over both IP versions and both ways, with the source's offloads on; the uplink's off, then on. Over a VLAN:
         /// InGuest/iperf3OverAVLAN, where the kernel has 802.1Q devices; `superFrames` has tagged ones here.
         @Test(arguments: [false, true]) func iperf3(uplinkOffloads: Bool) throws {
-            var program = Mirror.program()
-            program.taps[0].engine = .user
-            try Mirror.with(program) { mirror in
+            try Mirror.with(Mirror.program()) { mirror in
                 let lab = mirror.lab
                 let all = try mirror.receiver(Mirror.monitor, [])
                 for (namespace, address) in [(lab.a, Self.addressOfA), (lab.b, Self.addressOfB)] {

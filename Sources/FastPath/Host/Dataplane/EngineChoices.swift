@@ -54,10 +54,11 @@ extension Dataplane {
         }
     }
 
-    /// Whether super-frames behind an outer header leave whole through an uplink that nobody asks to do otherwise.
+    /// Whether super-frames behind an outer header may be left to an uplink: a NIC segments them, while behind a veth, which
+    /// has no wire, the monitor would see them whole, so that kind has to be asked for.
     private func takesSuperFrames(_ link: Link, _ features: Set<String>, _ route: DestinationRoute) -> Bool {
         let rule = rule(of: link.name)
-        if rule.dedicated || rule.kind == .afXDP || rule.kind == .udp { return false }
+        if rule.dedicated || rule.kind != .device && (rule.kind != .auto || !link.kind.isEmpty) { return false }
         let isUDP = route.encapsulation?.tunnel.encapsulation.usualUDPPort != nil
         return features.isSuperset(
             of: ["tx-tcp-segmentation", isUDP ? "tx-udp_tnl-segmentation" : "tx-gre-segmentation"])
