@@ -21,6 +21,7 @@ class Peer:
     is_tapped = True
     kernel_forwards = True
     patience = 8.0  # seconds until the first copy has to be there
+    learns = False  # goes by the traffic that it sees, and is shown some seconds of a TCP stream first
     sources = ("skb", "xdp")  # also "tcp" for what takes super-frames
 
     def __init__(self, lab, options):
@@ -64,7 +65,7 @@ class Untapped(Peer):
 
 
 class Heliostat(Peer):
-    """`heliostat-dataplane --program FILE`, the user engine."""
+    """`heliostat-dataplane --program FILE`; on a veth as uplink its engine `auto` is always the user engine."""
 
     name, what = "heliostat", "this tree's dataplane: tcx, ring buffer, AF_XDP in copy mode"
     sources = ("skb", "xdp", "tcp")
@@ -104,14 +105,27 @@ class HeliostatKernel(Heliostat):
         return program
 
 
-class HeliostatDevice(Heliostat):
-    """The user engine with an uplink that takes super-frames whole."""
+class HeliostatAuto(Heliostat):
+    """An uplink that is said to take super-frames whole: the kernel carries the tap once it has seen a stream of them."""
 
-    name, what = "heliostat device", "user engine, uplink of kind device: super-frames leave whole"
+    name, what = "heliostat auto", "engine auto, uplink of kind device: the kernel carries super-frames"
     sources = ("tcp",)
+    learns = True
 
     def program(self):
         return super().program() | {"uplinks": [{"interface": "uplink", "kind": "device"}]}
+
+
+class HeliostatDevice(HeliostatAuto):
+    """The user engine with an uplink that takes super-frames whole."""
+
+    name, what = "heliostat device", "user engine, uplink of kind device: super-frames leave whole"
+    learns = False
+
+    def program(self):
+        program = super().program()
+        program["taps"][0]["engine"] = "user"
+        return program
 
 
 class HeliostatUDP(Heliostat):
@@ -206,4 +220,6 @@ class Broadcast(Peer):
             MACS["mon"], VNI)
 
 
-KERNEL = [Untapped, Heliostat, HeliostatKernel, HeliostatDevice, HeliostatUDP, HeliostatXDP, Mirred, Clone, Ceiling, Broadcast]
+KERNEL = [
+    Untapped, Heliostat, HeliostatKernel, HeliostatAuto, HeliostatDevice, HeliostatUDP, HeliostatXDP, Mirred, Clone, Ceiling,
+    Broadcast]

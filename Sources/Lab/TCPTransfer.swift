@@ -16,22 +16,51 @@ public enum TCPTransfer {
     public static func run(
         from client: Namespace, to server: Namespace, address: String, bytes: Int, rate: Double
     ) throws -> Int {
+        try Running(from: client, to: server, address: address, bytes: bytes, rate: rate).wait()
+    }
+
+    /// One that goes on beside its caller.
+    public final class Running: Sendable {
+        private let sending: NamespaceThread<Void>
+        private let receiving: NamespaceThread<Int>
+
+        /// Begins, as `run` does.
+        public init(
+            from client: Namespace, to server: Namespace, address: String, bytes: Int, rate: Double
+        ) throws {
+            (sending, receiving) = try TCPTransfer.begin(client, server, address, bytes, rate)
+        }
+
+        /// Waits for its end.
+        ///
+        /// - Returns: bytes that arrived.
+        public func wait() throws -> Int {
+            try sending.wait()
+            return try receiving.wait()
+        }
+    }
+
+    private static func begin(
+        _ client: Namespace, _ server: Namespace, _ address: String, _ bytes: Int, _ rate: Double
+    ) throws -> (NamespaceThread<Void>, NamespaceThread<Int>) {
         let listening = try server.run {
             try prepared(address) { descriptor, address, length in
                 bind(descriptor, address, length) == 0 ? listen(descriptor, 1) : -1
             }
         }
         let receiving = NamespaceThread(in: server) { try receive(on: listening) }
-        try client.run {
+        let sending = NamespaceThread(in: client) {
             let descriptor = try prepared(address) { connect($0, $1, $2) }
             defer { close(descriptor) }
             try send(bytes, rate, on: descriptor)
         }
-        return try receiving.wait()
+        return (sending, receiving)
     }
 
+    /// What is sent, again and again.
+    public static let piece = [UInt8]((0..<256 * 1024).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 13) })
+
     private static func send(_ bytes: Int, _ rate: Double, on descriptor: Int32) throws {
-        let piece = [UInt8]((0..<256 * 1024).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) })
         let began = nowNanoseconds()
         var sent = 0
         while sent < bytes {

@@ -15,6 +15,9 @@ public final class TCPWitness: Sendable {
         fileprivate var first: UInt32 = 0
         fileprivate var ahead: [(from: UInt32, to: UInt32)] = []
 
+        /// Numbers that were seen more than once: the sender's TCP may have sent them again.
+        public var repeated: UInt64 = 0
+
         /// Whether every byte from SYN to FIN was seen.
         public var isComplete: Bool { began && length == contiguous }
 
@@ -24,7 +27,9 @@ public final class TCPWitness: Sendable {
             ahead.append((from, from &+ count))
             // What fits goes in until nothing fits any more; streams of the lab stay far below 2^32 bytes.
             while let index = ahead.firstIndex(where: { $0.from <= contiguous }) {
-                contiguous = max(contiguous, ahead.remove(at: index).to)
+                let piece = ahead.remove(at: index)
+                repeated += UInt64(min(contiguous, piece.to) - piece.from)
+                contiguous = max(contiguous, piece.to)
             }
         }
     }
@@ -52,9 +57,18 @@ public final class TCPWitness: Sendable {
 
     private let state = Mutex(Report())
     private let longest: Int
+    private let takesPartial: Bool
+    private let piece: [UInt8]
 
-    /// - Parameter longest: bytes of the longest frame that a wire of this MTU carries.
-    public init(longest: Int) { self.longest = longest }
+    /// - Parameters:
+    ///   - longest: bytes of the longest frame that a wire of this MTU carries.
+    ///   - takesPartial: checksums may be left to hardware, as on a way that is no wire.
+    ///   - piece: what every stream to port 5001 must consist of, again and again; empty for anything.
+    public init(longest: Int, takesPartial: Bool = false, piece: [UInt8] = []) {
+        self.longest = longest
+        self.takesPartial = takesPartial
+        self.piece = piece
+    }
 
     public var report: Report { state.withLock { $0 } }
 
@@ -73,7 +87,7 @@ public final class TCPWitness: Sendable {
                 if report.firstFault == nil { report.firstFault = "frame \(report.frames): \(fault)" }
                 return
             }
-            Self.follow(bytes, &report)
+            follow(bytes, &report)
         }
     }
 
@@ -81,7 +95,7 @@ public final class TCPWitness: Sendable {
         let header = Int(frame[14] & 0xF) * 4
         let length = Int(frame.read16(at: 16))
         if frame.count > longest { return "\(frame.count) bytes, more than the wire's \(longest)" }
-        if partial { return "its checksum was left to hardware" }
+        if partial && !takesPartial { return "its checksum was left to hardware" }
         if frame[14] >> 4 != 4 || header < 20 || 14 + length != frame.count {
             return "IP version \(frame[14] >> 4), header \(header), length \(length) in a frame of \(frame.count)"
         }
@@ -89,12 +103,13 @@ public final class TCPWitness: Sendable {
         let at = 14 + header
         let data = Int(frame[at + 12] >> 4) * 4
         if data < 20 || at + data > frame.count { return "TCP header of \(data) bytes in a frame of \(frame.count)" }
+        if partial { return nil }
         let pseudo = checksumPart(frame, 26..<34) + 6 + UInt32(frame.count - at)
         if internetChecksum(frame, at..<frame.count, with: pseudo) != 0 { return "wrong TCP checksum" }
         return nil
     }
 
-    private static func follow(_ frame: UnsafeRawBufferPointer, _ report: inout Report) {
+    private func follow(_ frame: UnsafeRawBufferPointer, _ report: inout Report) {
         let at = 14 + Int(frame[14] & 0xF) * 4
         let key = Key(addresses: frame.read64(at: 26), ports: frame.read32(at: at))
         let (sequence, flags) = (frame.read32(at: at + 4), frame[at + 13])
@@ -104,10 +119,29 @@ public final class TCPWitness: Sendable {
             stream.began = true
             stream.first = sequence
         }
+        if !piece.isEmpty, key.destinationPort == 5001, payload > 0, flags & 2 == 0 {
+            compare(frame.suffix(Int(payload)), at: Int(sequence &- stream.first &- 1), &report)
+        }
         // SYN and FIN take one number each (RFC 9293).
         let count = payload + (flags & 2 != 0 ? 1 : 0) + (flags & 1 != 0 ? 1 : 0)
         if count > 0 { stream.take(sequence, count) }
         if flags & 1 != 0 { stream.length = sequence &- stream.first &+ count }
         report.streams[key] = stream
+    }
+
+    /// Bytes of a stream's data from `offset` on.
+    private func compare(_ bytes: Slice<UnsafeRawBufferPointer>, at offset: Int, _ report: inout Report) {
+        var rest = bytes
+        var at = offset % piece.count
+        while !rest.isEmpty {
+            let count = min(rest.count, piece.count - at)
+            if !rest.prefix(count).elementsEqual(piece[at..<at + count]) {
+                report.malformed += 1
+                if report.firstFault == nil { report.firstFault = "frame \(report.frames): other bytes than were sent" }
+                return
+            }
+            rest = rest.dropFirst(count)
+            at = 0
+        }
     }
 }

@@ -21,7 +21,7 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Most ns that copies may cost the sender where a tap leaves its engine open: from \(Dataplane.senderCost) on the kernel carries it.",
+            "Most ns a frame that copies may cost the sender where a tap leaves its engine open: from \(Dataplane.senderCost) on the kernel carries it, below that the port's super-frames, with 0 nothing.",
             valueName: "ns"))
     var senderBound = Dataplane.usualSenderBound
 

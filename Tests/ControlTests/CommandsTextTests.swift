@@ -84,7 +84,7 @@ import Testing
                        {"id":"t","interface":"br0","state":"capturing","capture":"xdp","obtained":"tap","hook":"tcx",
                         "side":"self","mtu":1500,"reason":"no XDP"}],
               "destinations":[{"id":"s","state":"ready","uplink":"eth1","source":"192.0.2.1","next_hop":"02:00:00:00:00:09","mtu":9000}],
-              "taps":[{"id":"f","state":"active"}]}}}
+              "taps":[{"id":"f","state":"active","engine":"kernel","engine_reason":"super-frames"}]}}}
             """)
         let names = Names(
             try parse(#"[{"id":"p","name":"web"},{"id":"s","name":"ids"},{"id":"f","name":"web-in"}]"#).items)
@@ -104,8 +104,8 @@ import Testing
                 DESTINATION  STATE  UPLINK  SOURCE     NEXT HOP            MTU  REASON
                 ids          ready  eth1    192.0.2.1  02:00:00:00:00:09  9000  -
 
-                TAP FLOW  STATE   REASON
-                web-in    active  -
+                TAP FLOW  STATE   ENGINE  REASON
+                web-in    active  kernel  super-frames
 
                 """)
     }

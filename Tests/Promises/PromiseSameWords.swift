@@ -110,7 +110,7 @@ extension Promises {
                 let first = try Self.object(
                     try serve.command(create + ["--filter", "tcp port 80", "--direction", "in"]))
                 #expect(first["refusal"] == nil || first["refusal"] is NSNull, "\(first)")
-                #expect(value("mode", first) == "tap" && value("engine", first) == "user", "\(first)")
+                #expect(value("mode", first) == "tap" && value("engine", first) == "auto", "\(first)")
                 #expect(value("interface", first) == TappedPair.tappedPort && value("direction", first) == "IN")
                 #expect(value("destination", first) == "vxlan 5001 to \(TappedPair.monitorAddress)")
                 #expect(value("filter", first)?.hasSuffix("instructions") == true)

@@ -96,12 +96,10 @@ static __always_inline __u32 frame_length(FRAME *frame) { return frame->len; }
 static __always_inline __u32 segment_size(FRAME *frame) { return frame->gso_size; }
 static __always_inline int is_marked(FRAME *frame) { return frame->mark == HS_MARK; }
 
-/* How many frames on the wire: a virtual machine's super-frames come without their number of segments. */
+/* How many frames on the wire a super-frame is: a virtual machine's super-frames come without their number of segments. */
 static __always_inline __u32 wire_frames(FRAME *frame)
 {
-    if (frame->gso_segs || !frame->gso_size)
-        return frame->gso_segs ?: 1;
-    return (frame->len + frame->gso_size - 1) / frame->gso_size;
+    return frame->gso_segs ?: (frame->len + frame->gso_size - 1) / frame->gso_size;
 }
 
 static __always_inline void read_tag(FRAME *frame, struct hs_record *record)
@@ -144,9 +142,7 @@ static __always_inline void read_tag(FRAME *frame, struct hs_record *record)
 }
 
 #else
-
 static __always_inline void read_tag(FRAME *frame, struct hs_record *record) {}
-
 #endif
 
 static __always_inline void read_offloads(FRAME *frame, struct hs_record *record)
@@ -230,6 +226,7 @@ static __always_inline void read_offloads(struct __sk_buff *skb, struct hs_recor
 
 #if defined HS_XDP || defined HS_NO_KERNEL_FIELDS
 
+static __always_inline int is_cloned_whole(FRAME *frame, __u8 marks) { return 0; }
 static __always_inline __u64 carry(FRAME *frame, struct hs_capture *capture, __u64 taps, __u8 marks) { return taps; }
 
 #else
@@ -294,9 +291,13 @@ static __always_inline __u32 wanted_bytes(FRAME *frame, const struct hs_capture 
 
 static __always_inline int take(FRAME *frame, struct hs_capture *capture, __u64 taps, __u8 marks)
 {
-    __u32 place = capture->rings + bpf_get_smp_processor_id(), length, frames = wire_frames(frame);
+    __u32 place = capture->rings + bpf_get_smp_processor_id(), length, frames = 1;
     void *ring;
 
+    if (segment_size(frame)) {
+        frames = wire_frames(frame);
+        capture->merged += is_cloned_whole(frame, marks) ? frames - 1 : 0;
+    }
     capture->matched += frames;
     taps = carry(frame, capture, taps, marks);
     if (!taps)

@@ -7,6 +7,9 @@
 /* SKB_GSO_* (linux/skbuff.h): TCPV4, DODGY, TCP_ECN, TCP_FIXEDID (bit 3; 30 since 6.18), TCPV6, UDP_L4, TCP_ACCECN. */
 enum { CARRIED_OFFLOADS = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 17 | 1 << 19 | 1 << 30 };
 
+/* SKB_GSO_TCPV4, SKB_GSO_TCPV6. */
+enum { CARRIED_TCP = 1 << 0 | 1 << 4 };
+
 /* Longest IP packet; in front of it is an Ethernet header. */
 enum { LONGEST_PACKET = 65535 };
 
@@ -23,6 +26,16 @@ static __always_inline int is_simple(struct __sk_buff *skb)
         return !(BPF_CORE_READ(shared, gso_type) & ~CARRIED_OFFLOADS);
     }
     return 1;
+}
+
+/* Whether the kernel would carry a super-frame, in a clone that shares its pages, as far as the uplink: one that takes
+   those of TCP need not take those of UDP. */
+static __always_inline int is_cloned_whole(struct __sk_buff *skb, __u8 marks)
+{
+    struct sk_buff___hs *kernel = bpf_cast_to_kern_ctx(skb);
+    struct skb_shared_info___hs *shared = (void *)(kernel->head + kernel->end);
+
+    return !marks && is_simple(skb) && BPF_CORE_READ(shared, gso_type) & CARRIED_TCP;
 }
 
 /* Bytes of headers that every segment of a super-frame has, or 0 where they are not that simple. */
@@ -59,7 +72,7 @@ static __always_inline void note(struct hs_tally *tally, long result, __u32 fram
 static __always_inline __u64 carry(struct __sk_buff *skb, struct hs_capture *capture, __u64 taps, __u8 marks)
 {
     __u64 key = (__u64)capture->generation << 32 | (port_slot * 2 + port_direction), wanted = taps & capture->carried;
-    __u32 frames, bytes = skb->len, longest = skb->len, mark, devices[HS_REACHES] = {};
+    __u32 frames = 1, bytes = skb->len, longest = skb->len, mark, devices[HS_REACHES] = {};
     struct hs_carried *rows;
 
     if (!wanted || marks || !is_simple(skb))
@@ -67,12 +80,12 @@ static __always_inline __u64 carry(struct __sk_buff *skb, struct hs_capture *cap
     rows = bpf_map_lookup_elem(&carried, &key);
     if (!rows)
         return taps;
-    frames = wire_frames(skb);
     if (skb->gso_size) {
         __u32 headers = repeated(skb);
 
         if (!headers)
             return taps;
+        frames = wire_frames(skb);
         longest = skb->gso_size + headers;
         bytes += (frames - 1) * headers;
     }

@@ -152,7 +152,14 @@ public struct TapStatus: Codable, Hashable, Sendable {
     public var state: State
     /// Who makes the copies, never `auto`; nil while the port is not captured.
     public var engine: MirrorProgram.Engine?
+    /// Why the kernel does where the program leaves it open and it usually would not.
+    public var engineReason: String?
     public var reason: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case id, state, engine, reason
+        case engineReason = "engine_reason"
+    }
 
     public init(id: String, state: State, engine: MirrorProgram.Engine? = nil, reason: String? = nil) {
         self.id = id

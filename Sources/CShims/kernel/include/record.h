@@ -60,6 +60,7 @@ struct hs_capture {
     __u64 carried;    /* of those, the taps that the kernel carries by itself where a frame allows it */
     __u64 matched;    /* wire frames that matched on this CPU */
     __u64 lost;       /* of those, dropped because the ring was full */
+    __u64 merged;     /* of those, what a clone of the frame before would carry as well: it is of the same super-frame */
     __u32 generation;
     __u32 filter;     /* 0: every frame matches all taps; else 1 + the place of the program that chooses among them */
     __u32 longest;    /* bytes of a frame that the taps want, 0 for all; super-frames come whole */

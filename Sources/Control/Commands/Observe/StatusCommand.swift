@@ -62,8 +62,11 @@ package struct StatusCommand: AsyncParsableCommand {
                 ]
             })
         tables.append(
-            table(["TAP FLOW", "STATE", "REASON"], running["taps"].items) {
-                [names.name($0["id"]), display($0["state"]), display($0["reason"])]
+            table(["TAP FLOW", "STATE", "ENGINE", "REASON"], running["taps"].items) {
+                let reasons = [$0["reason"], $0["engine_reason"]].filter { $0 != .null }.map { display($0) }
+                return [
+                    names.name($0["id"]), display($0["state"]), display($0["engine"]), reasons.joined(separator: "; "),
+                ]
             })
         tables.append(
             table(["UPLINK", "KIND", "USE", "REASON"], running["uplinks"].items) {

@@ -36,7 +36,7 @@ package struct DryRun: Sendable {
         }
         findings = [
             ("mode", port.capture.rawValue), ("interface", port.interface), ("direction", tap.direction.rawValue),
-            ("engine", "user"),
+            ("engine", "auto"),
         ]
         if let filter = tap.filter { findings.append(("filter", "\(filter.code.count) instructions")) }
         let members = Self.members(tap.destinations, desired.program)

@@ -36,6 +36,20 @@ package struct CaptureWish {
     }
 }
 
+/// What the capture program has counted at a point, in frames on the wire.
+package struct CaptureCounts: Equatable {
+    package var matched: UInt64 = 0
+    /// Of those, what found no room in a ring.
+    package var lost: UInt64 = 0
+    /// Of those, what a clone of the frame before, its super-frame's first, would carry as well.
+    package var merged: UInt64 = 0
+
+    package init() {}
+
+    /// Clones that would carry them all.
+    package var buffers: UInt64 { matched - min(matched, merged) }
+}
+
 /// The entries of one generation, in a map of their own.
 package final class CaptureEntries {
     package let generation: UInt32
@@ -81,7 +95,7 @@ package final class CaptureEntries {
             if foreign.contains(point) { flags |= UInt32(HS_FOREIGN.rawValue) }
             let worker = UInt32(workers[point.slot] ?? 0)
             let entry = hs_capture(
-                taps: bits, carried: plans[point]?.bits ?? 0, matched: 0, lost: 0, generation: generation,
+                taps: bits, carried: plans[point]?.bits ?? 0, matched: 0, lost: 0, merged: 0, generation: generation,
                 filter: UInt32(filter.map { $0 + 1 } ?? 0), longest: wishes[point]?.longest ?? 0, flags: flags,
                 rings: worker * UInt32(program.possibleCPUs), wakeup: worker * UInt32(HS_WAKEUP_STRIDE))
             let values = [hs_capture](repeating: entry, count: program.possibleCPUs)
@@ -141,15 +155,16 @@ package final class CaptureEntries {
         carried?.count(taps: &taps, destinations: &destinations)
     }
 
-    /// Wire frames that matched at a point, and those of them that found no room in the ring, over all CPUs.
-    package func counts(_ point: CapturePoint) -> (matched: UInt64, lost: UInt64) {
-        guard let map, let program else { return (0, 0) }
+    /// What was counted at a point, over all CPUs.
+    package func counts(_ point: CapturePoint) -> CaptureCounts {
+        guard let map, let program else { return CaptureCounts() }
         var values = [hs_capture](repeating: hs_capture(), count: program.possibleCPUs)
         var key = point.index
-        guard bpf_map_lookup_elem(map.raw, &key, &values) == 0 else { return (0, 0) }
-        return values.reduce(into: (0, 0)) { sum, value in
-            sum.0 += value.matched
-            sum.1 += value.lost
+        guard bpf_map_lookup_elem(map.raw, &key, &values) == 0 else { return CaptureCounts() }
+        return values.reduce(into: CaptureCounts()) { sum, value in
+            sum.matched += value.matched
+            sum.lost += value.lost
+            sum.merged += value.merged
         }
     }
 }

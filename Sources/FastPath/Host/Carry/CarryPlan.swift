@@ -68,7 +68,7 @@ package struct CarryPlan: Equatable {
     }
 
     /// The destinations of a tap, those behind a spread too.
-    private static func members(
+    static func members(
         _ tap: MirrorProgram.Tap, _ destinations: [String: MirrorProgram.Destination]
     ) -> [String] {
         tap.destinations.flatMap { id in

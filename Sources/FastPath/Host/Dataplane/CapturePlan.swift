@@ -22,16 +22,19 @@ package struct CapturePlan {
     /// What the kernel carries by itself, and by tap why it does not where it should.
     package private(set) var carried: [CapturePoint: CarryPlan] = [:]
     package private(set) var obstacles: [String: String] = [:]
+    /// By port, what it could carry besides where the program leaves that open.
+    package private(set) var offers: [String: EngineOffer] = [:]
     /// Ids of the taps that select a point's frames, and of all their destinations.
     package private(set) var losers: [CapturePoint: (taps: [String], destinations: Set<String>)] = [:]
 
     /// - Precondition: the program is valid, and every port has a slot.
-    package init(_ program: MirrorProgram, slots: [String: Int], prefersKernel: Bool = false) {
+    package init(_ program: MirrorProgram, slots: [String: Int], auto: AutoEngine = .chosen([])) {
         let destinations = Dictionary(uniqueKeysWithValues: program.destinations.map { ($0.id, $0) })
         let tapsOfPort = Dictionary(grouping: program.taps, by: \.port)
         for port in program.ports {
             guard let slot = slots[port.id], let taps = tapsOfPort[port.id] else { continue }
             ports.append(Port(slot: slot, taps: taps))
+            var points: [EngineOffer.Point] = []
             for direction in [HS_IN, HS_OUT] {
                 let point = CapturePoint(slot: slot, direction: UInt8(direction.rawValue))
                 let chosen = taps.enumerated().filter { $0.element.direction.selects(direction) }
@@ -40,14 +43,29 @@ package struct CapturePlan {
                     self.taps[point] = Self.bits(chosen)
                     if port.netns != nil { foreign.insert(point) }
                     wishes[point] = Self.wish(chosen)
-                    let plan = CarryPlan(port, chosen, destinations, prefersKernel: prefersKernel)
-                    carried[point] = plan
-                    obstacles.merge(plan.obstacles) { one, _ in one }
+                    points.append(EngineOffer.Point(point, port, chosen, destinations))
                 }
                 losers[point] = (
                     chosen.map(\.element.id), chosen.reduce(into: []) { $0.formUnion($1.element.destinations) }
                 )
             }
+            carry(port.id, points, destinations, auto)
+        }
+    }
+
+    private mutating func carry(
+        _ port: String, _ points: [EngineOffer.Point], _ destinations: [String: MirrorProgram.Destination],
+        _ auto: AutoEngine
+    ) {
+        var prefersKernel = true
+        if case .chosen(let ports) = auto {
+            offers[port] = EngineOffer(points, destinations)
+            prefersKernel = ports.contains(port) && offers[port] != nil
+        }
+        for point in points {
+            let plan = prefersKernel ? point.open : point.closed
+            carried[point.point] = plan
+            obstacles.merge(plan.obstacles) { one, _ in one }
         }
     }
 }

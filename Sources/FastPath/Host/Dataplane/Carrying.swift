@@ -109,12 +109,21 @@ extension Dataplane {
     private func obstacleToKernel(_ destination: MirrorProgram.Destination, _ route: DestinationRoute) -> String? {
         guard let device = encapsulation else { return encapsulationError ?? "its device is not there yet" }
         if let rival = device.rival { return rival }
+        return obstacleOnTheWay(to: destination, route, longest: 0)
+    }
+
+    /// The same, whatever the device is like.
+    ///
+    /// - Parameter longest: bytes of a frame that would be carried there besides.
+    func obstacleOnTheWay(
+        to destination: MirrorProgram.Destination, _ route: DestinationRoute, longest: Int
+    ) -> String? {
         guard route.fate == nil, let link = route.link else {
             return route.reason ?? "'\(destination.id)' cannot be reached"
         }
         if rule(of: link.name).limit != nil { return "uplink \(link.name) has a limit" }
         if fuses[link.index]?.fuse.sheds == true { return "the fuse of uplink \(link.name) has blown" }
-        let longest = longestFrame(toward: destination.id)
+        let longest = max(longest, longestFrame(toward: destination.id))
         if longest > route.frameLimit {
             return "frames of up to \(longest) bytes do not fit whole into the path to '\(destination.id)'"
         }

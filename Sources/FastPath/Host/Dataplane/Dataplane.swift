@@ -65,8 +65,13 @@ package final class Dataplane {
     var leavingDevice: EncapsulationDevice?
     var encapsulationError: String?
     let kernelRoutes: KernelRoutes?
-    /// What the engine `auto` means.
-    private let prefersKernel: Bool
+    /// Most ns that a copy may cost the sender where the engine is `auto`.
+    let senderBound: Int
+    /// Whether the kernel can carry anything.
+    private let hasKernelEngine: Bool
+    /// By port, and not before when there is another one.
+    var choices: [String: EngineChoice] = [:]
+    var nextChoice = ContinuousClock.now
     /// There where BPF may not be loaded.
     var packets: PacketPorts?
 
@@ -136,7 +141,8 @@ package final class Dataplane {
         let plans = made.packets == nil ? cores.plans : Array(cores.plans.prefix(1))
         workerNodes = plans.map(\.node)
         kernelRoutes = made.program.map { KernelRoutes($0.routesMap) }
-        prefersKernel = senderBound >= Self.senderCost && made.program?.readsKernelFields == true
+        self.senderBound = senderBound
+        hasKernelEngine = made.program?.readsKernelFields == true
         let wake = loop.timer { [unowned self] in reconcile() }
         let tick = loop.timer { [unowned self] in inspect() }
         changed = { wake.schedule(in: .milliseconds(5)) }
@@ -192,7 +198,7 @@ package final class Dataplane {
         lastNumber = 1
         let generation = try Generation(
             lastNumber, program, slots: slots, assignment: assign(program), workers: workerNodes.count, ledger: ledger,
-            indices: indices, capture: capture, prefersKernel: prefersKernel)
+            indices: indices, capture: capture, auto: auto)
         warn(of: generation)
         current = generation
         look(generation)
@@ -226,18 +232,29 @@ package final class Dataplane {
             retirePrevious(atOnce: ContinuousClock.now > deadline)
             usleep(100)
         }
+        try change(to: program)
+        reconcile()
+    }
+
+    /// Makes a program the running one; the next look puts it in place.
+    func change(to program: MirrorProgram) throws(HostError) {
         let slots = try assignSlots(program)
         assignIndices(program)
         foldDrops()
         let next = try Generation(
             lastNumber + 1, program, slots: slots, assignment: assign(program), workers: workerNodes.count,
-            ledger: ledger, indices: indices, capture: capture, prefersKernel: prefersKernel)
+            ledger: ledger, indices: indices, capture: capture, auto: auto)
         lastNumber += 1
         warn(of: next)
         previous = current
         current = next
         keep(watches(over: program))
-        reconcile()
+    }
+
+    /// What the engine `auto` means now.
+    private var auto: AutoEngine {
+        if hasKernelEngine && senderBound >= Self.senderCost { return .kernel }
+        return .chosen(Set(choices.filter(\.value.isKernel).keys))
     }
 
     /// What a copy made by the kernel adds to the sender's time in ns, as it was measured (docs/performance.md), and what is
@@ -289,6 +306,7 @@ package final class Dataplane {
         sequences.keepAhead()
         inspectDeliveries()
         inspectPairs()
+        if hasKernelEngine && senderBound > 0 { chooseEngines() }
         reconcile()
         tick?.schedule(in: .seconds(1))
     }

@@ -23,6 +23,10 @@ final class Generation {
     /// What the kernel carries by itself, and by tap why it does not where it should.
     let carried: [CapturePoint: CarryPlan]
     let obstacles: [String: String]
+    /// By port, what it could carry besides; and the ports for which it does.
+    let offers: [String: EngineOffer]
+    let chosen: Set<String>
+    private var seen: [CapturePoint: CaptureCounts] = [:]
     /// Where the rings of each worker stood when the entries were put in place: past these no record of the generation before is left.
     var switchPositions: [[UInt]]?
     private let ports: [[CapturePlan.Port]]
@@ -31,14 +35,16 @@ final class Generation {
 
     init(
         _ number: UInt32, _ program: MirrorProgram, slots: [String: Int], assignment: PortAssignment, workers: Int,
-        ledger: Ledger, indices: [MirrorProgram.Destination: Int], capture: CaptureProgram?, prefersKernel: Bool
+        ledger: Ledger, indices: [MirrorProgram.Destination: Int], capture: CaptureProgram?, auto: AutoEngine
     ) throws(HostError) {
         self.number = number
         self.program = program
         self.slots = slots
-        let plan = CapturePlan(program, slots: slots, prefersKernel: prefersKernel)
+        let plan = CapturePlan(program, slots: slots, auto: auto)
         carried = plan.carried.filter { !$0.value.taps.isEmpty }
         obstacles = plan.obstacles
+        offers = plan.offers
+        if case .chosen(let ports) = auto { chosen = ports.intersection(plan.offers.keys) } else { chosen = [] }
         losers = plan.losers
         self.assignment = assignment
         let places = Dictionary(
@@ -64,6 +70,18 @@ final class Generation {
         }
         entries.countCarried(taps: &sums.taps, destinations: &sums.destinations)
         return sums
+    }
+
+    /// What has passed a port's capture points since the last call.
+    func traffic(of offer: EngineOffer) -> EngineChoice.Traffic {
+        var traffic = EngineChoice.Traffic()
+        for (point, clones) in offer.clones {
+            let (counts, before) = (entries.counts(point), seen[point] ?? CaptureCounts())
+            seen[point] = counts
+            traffic.frames += counts.matched - before.matched
+            traffic.clones += (counts.buffers - before.buffers) * UInt64(clones)
+        }
+        return traffic
     }
 
     /// Lets these look on, and no others, from the next table on. What the capture program does is the same.

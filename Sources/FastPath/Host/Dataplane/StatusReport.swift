@@ -124,9 +124,14 @@ extension Dataplane {
             var reasons = rivals + destinations.filter { $0.state != .ready }.compactMap(\.reason)
             let obstacle = obstacleToKernel(tap)
             if let obstacle, tap.engine == .kernel { reasons.append("the worker carries it: \(obstacle)") }
-            return TapStatus(
+            var status = TapStatus(
                 id: tap.id, state: .active, engine: obstacle == nil ? .kernel : .user,
                 reason: reasons.isEmpty ? nil : reasons.joined(separator: "; "))
+            if obstacle == nil, tap.engine == .auto, current?.chosen.contains(tap.port) == true {
+                status.engineReason =
+                    "the port's frames come in super-frames: a clone costs the sender at most \(senderBound) ns a frame"
+            }
+            return status
         }
     }
 

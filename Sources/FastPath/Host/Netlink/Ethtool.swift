@@ -14,12 +14,15 @@ enum Ethtool {
     }
 
     /// Whether a feature, as ethtool -k names it in full, is on.
-    static func has(_ feature: String, _ name: String) -> Bool {
+    static func has(_ feature: String, _ name: String) -> Bool { features(name).contains(feature) }
+
+    /// Every feature that is on; none where the driver does not tell.
+    static func features(_ name: String) -> Set<String> {
         // struct ethtool_sset_info with room for one answer, ethtool_gstrings, ethtool_gfeatures.
         var info = [UInt32](repeating: 0, count: 5)
         info[0] = UInt32(ETHTOOL_GSSET_INFO)
         info[2] = 1 << UInt32(ETH_SS_FEATURES.rawValue)
-        guard (try? ask("", name, &info)) != nil, (1...4096).contains(info[4]) else { return false }
+        guard (try? ask("", name, &info)) != nil, (1...4096).contains(info[4]) else { return [] }
         let count = Int(info[4])
         var strings = [UInt32](repeating: 0, count: 3 + count * nameLength / 4)
         strings[0] = UInt32(ETHTOOL_GSTRINGS)
@@ -29,11 +32,11 @@ enum Ethtool {
         var features = [UInt32](repeating: 0, count: 2 + blocks * 4)
         features[0] = UInt32(ETHTOOL_GFEATURES)
         features[1] = UInt32(blocks)
-        guard (try? ask("", name, &strings)) != nil, (try? ask("", name, &features)) != nil else { return false }
+        guard (try? ask("", name, &strings)) != nil, (try? ask("", name, &features)) != nil else { return [] }
         let names = strings.withUnsafeBytes { Array($0.dropFirst(12)) }
-        let index = (0..<count).first { names[($0 * nameLength)...].prefix(nameLength).text == feature }
         // Of each block: available, requested, active, never changed.
-        return index.map { features[2 + $0 / 32 * 4 + 2] >> UInt32($0 % 32) & 1 != 0 } ?? false
+        let active = (0..<count).filter { features[2 + $0 / 32 * 4 + 2] >> UInt32($0 % 32) & 1 != 0 }
+        return Set(active.map { names[($0 * nameLength)...].prefix(nameLength).text })
     }
 
     /// ETH_GSTRING_LEN
