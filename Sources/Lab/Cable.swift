@@ -14,10 +14,10 @@ public struct Cable: Sendable, Hashable {
     }
 
     /// Moves both ends to where they belong.
-    func plug(_ port: String, of host: Namespace, to peer: Namespace, mac: MAC) throws(LabError) {
+    func plug(_ port: String, of host: Namespace, to peer: Namespace, mac: MAC? = nil) throws(LabError) {
         try ChildProcess.run(["ip", "link", "set", near, "netns", host.name, "name", port])
         try ChildProcess.run(["ip", "link", "set", far, "netns", peer.name, "name", "eth0"])
-        try peer.ip("link set eth0 address \(mac)")
+        if let mac { try peer.ip("link set eth0 address \(mac)") }
     }
 
     /// Moves them back, so that another lab can have them; as far as they are there.

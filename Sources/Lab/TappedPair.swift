@@ -27,6 +27,8 @@ public final class TappedPair: Sendable {
         public var isWire = false
         /// NICs in place of the veths between `host` and a, and b; both or none.
         public var cables: [Cable] = []
+        /// NICs in place of the veth between `host` and the monitor.
+        public var uplinkCable: Cable?
 
         public init(mtu: Int = 1500, uplinkMTU: Int? = nil) {
             self.mtu = mtu
@@ -87,6 +89,7 @@ public final class TappedPair: Sendable {
         for (cable, end) in zip(options.cables, [(Self.tappedPort, a), (Self.otherPort, b)]) {
             cable.unplug(end.0, of: host, from: end.1)
         }
+        options.uplinkCable?.unplug(Self.uplink, of: host, from: monitor)
         for namespace in [feeder, collector, secondMonitor, monitor, b, a, host] { namespace.delete() }
     }
 
@@ -109,8 +112,12 @@ public final class TappedPair: Sendable {
         } else {
             try host.ip(Self.veth(Self.otherPort, to: b, mac: Self.macOfB))
         }
+        if let cable = options.uplinkCable {
+            try cable.plug(Self.uplink, of: host, to: monitor)
+        } else {
+            try host.ip(Self.veth(Self.uplink, to: monitor))
+        }
         try host.ip(
-            Self.veth(Self.uplink, to: monitor),
             Self.veth(Self.secondUplink, to: secondMonitor), Self.veth(Self.localPort, to: collector),
             Self.veth(Self.spanPort, to: feeder))
         for (name, mtu) in [

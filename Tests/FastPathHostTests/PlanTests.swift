@@ -90,6 +90,18 @@ import Testing
         #expect(plan.refusal?.contains(isVeth ? "is a veth" : "default route") == true)
     }
 
+    /// A program that only passes, for a driver that sends without copying beside one alone.
+    @Test(arguments: ["bond", "veth"]) func whereAnUplinkGetsAProgram(kind: String) {
+        let link = Self.links(kind)["v0"]!
+        func obstacle(claimed: Set<Int32> = [], defaultRoutes: Set<Int32> = []) -> String? {
+            PassPlan.obstacle(link, claimed: claimed, defaultRoutes: defaultRoutes)
+        }
+        let own = obstacle(claimed: [8], defaultRoutes: [9])
+        #expect(kind == "veth" ? own?.hasPrefix("v0 is a veth") == true : own == nil)
+        #expect(obstacle(claimed: [7])?.contains("the XDP program of a port on v0") == true)
+        #expect(obstacle(defaultRoutes: [7])?.contains(kind == "veth" ? "veth" : "default route") == true)
+    }
+
     /// A copy that is sent to one end of a veth comes in at the other: there XDP would copy it again, without end.
     @Test(arguments: [MirrorProgram.CapturePolicy.require, .prefer])
     func xdpIsNotForAVethWithBothEndsHere(policy: MirrorProgram.CapturePolicy) {

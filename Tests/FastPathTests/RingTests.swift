@@ -86,4 +86,34 @@ import Testing
         #expect(uplink.sent(rig.area).map { Array($0[50...]) } == frames)
         #expect(ring.mapping.consumed == ring.mapping.produced, "positions wrap with the word")
     }
+
+    /// A driver that sends without copying begins when it likes: to call it again at once costs system calls and does nothing.
+    @Test(arguments: [false, true]) func aDriverIsCalledOnceWithoutCopying(isZeroCopy: Bool) throws {
+        var kernel: [Int32] = [-1, -1]
+        let type = Int32(SOCK_DGRAM.rawValue)
+        try #require(socketpair(AF_UNIX, type, 0, &kernel) == 0)
+        defer { for end in kernel { close(end) } }
+        let transmit = MemoryRing<xdp_desc>(size: 64, filler: xdp_desc())
+        let completion = MemoryRing<UInt64>(size: 64, filler: 0)
+        // XDP_RING_NEED_WAKEUP
+        transmit.mapping.flags.storeBytes(of: 1, as: UInt32.self)
+        let uplink = UnsafeMutablePointer<Uplink>.allocate(capacity: 1)
+        uplink.initialize(
+            to: Uplink(
+                socket: kernel[0], number: 1, transmit: transmit.mapping, completion: completion.mapping,
+                isZeroCopy: isZeroCopy))
+        let rig = Rig()
+        let plan = DestinationPlan(
+            encapsulation: sampleVXLAN, frameLimit: 9000, uplink: uplink, fate: nil, counters: .allocate())
+        let selection = Selection(generation: 1, ports: [.init(slot: 0, taps: [(.allocate(), [0])])])
+        rig.worker.publish(
+            ForwardingTable(
+                serial: 1, current: selection, destinations: [plan], uplinks: [uplink], limits: [nil], spans: []))
+        let frame = Frames.macs + Frames.payload(100)
+        rig.rings[0].push(record(length: frame.count), frame)
+        #expect(rig.worker.turn() == 1)
+        var calls = 0
+        while recv(kernel[1], nil, 0, Int32(MSG_DONTWAIT)) == 0 { calls += 1 }
+        #expect(isZeroCopy ? calls == 1 : calls > 1, "\(calls)")
+    }
 }

@@ -99,7 +99,9 @@ extension Promises {
                 program.generation = 3
                 try mirror.apply(program)
                 try mirror.waitUntilReady(seconds: 5)
-                #expect(try mirror.status().uplinks.first?.dedicated == true)
+                let uplink = try #require(try mirror.status().uplinks.first)
+                #expect(uplink.dedicated && uplink.zeroCopy == false, "\(uplink)")
+                #expect(uplink.reason?.hasPrefix("copy mode: ") == true, "\(uplink)")
                 let copied = try originals(mirror, 2)
                 try mirror.ledger(offered: [Mirror.monitor: sent.frames + copied.frames])
             }

@@ -27,6 +27,9 @@ public struct Uplink: ~Copyable {
     /// Whoever sends for us, if that is another worker: its bell, -1 for none, and its word for being asleep.
     private let bell: Int32
     private let asleep: UnsafeMutablePointer<Atomic<UInt64>>?
+    /// Calls of the kernel for what is queued. A driver that sends without copying may begin with it after the call only, by
+    /// an interrupt (igb): to call again at once does nothing.
+    private let mostCalls: Int
     /// What sends instead of the kernel's AF_XDP.
     let datagrams: UnsafeMutablePointer<DatagramExit>?
 
@@ -34,10 +37,13 @@ public struct Uplink: ~Copyable {
     ///   - bell: an eventfd that wakes another worker, which takes what is queued; -1 where the kernel does.
     ///   - asleep: 8 bytes, 1 while that worker is to be woken.
     ///   - datagrams: of a ring in plain memory, if a packet socket sends what is in it.
+    ///   - isZeroCopy: the driver sends from the chunks themselves.
     public init(
         socket: Int32, number: UInt16, transmit: RingMapping, completion: RingMapping, bell: Int32 = -1,
-        asleep: UnsafeMutableRawPointer? = nil, datagrams: UnsafeMutablePointer<DatagramExit>? = nil
+        asleep: UnsafeMutableRawPointer? = nil, datagrams: UnsafeMutablePointer<DatagramExit>? = nil,
+        isZeroCopy: Bool = false
     ) {
+        mostCalls = isZeroCopy ? 1 : 256
         self.datagrams = datagrams
         self.bell = bell
         self.asleep = asleep?.assumingMemoryBound(to: Atomic<UInt64>.self)
@@ -129,7 +135,7 @@ public struct Uplink: ~Copyable {
     /// Shows the kernel what is queued and makes it send.
     ///
     /// In copy mode the kernel sends a bounded batch for each call, so it is called until the ring is empty, at most
-    /// once for every 16 descriptors that the ring can hold. An error (the device is down, its queue is stopped) ends
+    /// once for every 16 descriptors that the ring can hold; without copying once. An error (the device is down, its queue is stopped) ends
     /// it: what is left goes with a later kick, and a full ring is counted where the next frame finds it.
     @inline(__always)
     mutating func kick() {
@@ -141,7 +147,7 @@ public struct Uplink: ~Copyable {
             return
         }
         var calls = 0
-        while calls < 256 && transmit.pending() > 0 && transmit.needsWakeup() {
+        while calls < mostCalls && transmit.pending() > 0 && transmit.needsWakeup() {
             let before = transmit.pending()
             let error = hs_kick(socket)
             if error != 0 && (error != EAGAIN || transmit.pending() == before) {

@@ -86,7 +86,7 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
     return taken
 }
 
-/// Turn after turn until the host side says stop. After a turn that did not find a budget's worth in the capture rings
+/// Turn after turn until the host side says stop. After a turn that did not find a budget's worth
 /// it naps, so that the next one has a batch: a system call, a softirq and the rings' shared words cost the same for one
 /// copy as for many, and what reads them all the time slows the sender down. Real-time workers do nothing of this. Idle, it spins for a moment, then sleeps in
 /// short steps, and only then asks the capture program for a wake-up: so only the first frame after a pause pays for one.
@@ -102,9 +102,7 @@ public func workerRun(_ memory: UnsafeMutableRawPointer) {
         } else if taken > 0 {
             idle = 0
             let table = worker.pointee.table
-            if taken < Worker.budget && table.pointee.spanCount == 0 && table.pointee.laneCount == 0 {
-                hs_sleep(Idle.nap)
-            }
+            if taken < Worker.budget && table.pointee.laneCount == 0 { hs_sleep(Idle.nap) }
         } else if idle < Idle.spins {
             hs_pause()
             idle &+= 1

@@ -85,6 +85,7 @@ package final class Dataplane {
     /// How often a program of a port had to be put back, by port.
     var displacements: [String: Int] = [:]
     var uplinkErrors: [Int32: String] = [:]
+    var uplinkPrograms = UplinkPrograms()
     /// What arrives from other hosts: loaded once a program has deliveries.
     var deliverProgram: DeliverProgram?
     /// By interface, of the uplinks that are to have one; and what the kernel has dropped by CPU.
@@ -286,6 +287,7 @@ package final class Dataplane {
         }
         while !isDone(), ContinuousClock.now < deadline { usleep(500) }
         for worker in workers { worker.stop() }
+        uplinkPrograms = UplinkPrograms()
         sequences.settle()
     }
 
@@ -299,6 +301,7 @@ package final class Dataplane {
         namespaces.inspect()
         inspectHooks()
         inspectSpans()
+        inspectUplinks()
         deviceChanges.lookAgain()
         for worker in workers { worker.followClock() }
         inspectDevice()

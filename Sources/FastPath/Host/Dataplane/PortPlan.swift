@@ -152,17 +152,7 @@ package struct PortPlan {
                 + "tells copies sent there from originals; use tap"
         }
         if port.policy == .require { return nil }
-        if link.kind == "veth" {
-            return
-                "\(link.name) is a veth: XDP costs its TCP three quarters of the rate, and attaching or detaching it may "
-                + "lose frames; require xdp to have it anyway"
-        }
-        if defaultRoutes.contains(link.index) {
-            return
-                "\(link.name) carries this host's default route, and attaching XDP may take the link down for seconds; "
-                + "require xdp to have it anyway"
-        }
-        return nil
+        return link.harmOfXDP(defaultRoutes).map { "\($0); require xdp to have it anyway" }
     }
 }
 
@@ -174,6 +164,22 @@ struct ModeRefusal {
     /// A lower one may do.
     var mtu: Int
     var reason: String
+}
+
+extension Link {
+    /// Why an XDP program is not put there unless somebody requires it.
+    ///
+    /// - Parameter defaultRoutes: interfaces that one runs through.
+    func harmOfXDP(_ defaultRoutes: Set<Int32>) -> String? {
+        if kind == "veth" {
+            return
+                "\(name) is a veth: XDP costs its TCP three quarters of the rate, and attaching or detaching it may lose frames"
+        }
+        if defaultRoutes.contains(index) {
+            return "\(name) carries this host's default route, and attaching XDP may take the link down for seconds"
+        }
+        return nil
+    }
 }
 
 extension MirrorProgram.Port {

@@ -13,6 +13,7 @@ extension Dataplane {
         guard let current else { return }
         letGo(of: kernel.takeEnded())
         look(current)
+        makeWayForPorts()
         var isDone = openUplinks()
         armFuses()
         isDone = openSpans() && isDone
@@ -27,6 +28,7 @@ extension Dataplane {
             logger.error("\(error)")
             isDone = false
         }
+        takeOffPrograms()
         isDone = placeHooks() && isDone
         if hasRefused {
             look(current)
@@ -50,6 +52,7 @@ extension Dataplane {
         if ended.isEmpty { return }
         for place in hooks.keys where place.namespace == nil && ended.contains(place.interface) { hooks[place] = nil }
         for index in ended { leave(uplink: index) }
+        uplinkPrograms.letGo(of: ended)
         for (id, span) in spans where ended.contains(span.interface) { leave(id, span) }
         for (key, pair) in pairs where !ended.isDisjoint(with: key) { cut(key, pair) }
         if let device = encapsulation, ended.contains(device.index) { leaveDevice() }

@@ -55,10 +55,18 @@ extension Dataplane {
         if rule.kind == .udp {
             return try UplinkSocket(packetsTo: link, number: number, worker: worker, combines: combines(link))
         }
+        var isProgramNew = false
         do throws(HostError) {
-            return try UplinkSocket(
-                link, number: number, worker: worker, workers: workers.count, isDedicated: rule.dedicated)
+            let uplink = try UplinkSocket(
+                link, number: number, worker: worker, workers: workers.count, isDedicated: rule.dedicated
+            ) {
+                isProgramNew = putProgram(on: link)
+                return isProgramNew
+            }
+            if isProgramNew && !uplink.isZeroCopy { withdrawProgram(from: link) }
+            return uplink
         } catch {
+            if isProgramNew { withdrawProgram(from: link) }
             for owner in workers where owner !== worker {
                 guard let other = owner.uplinks[link.index], other.owner == nil else { continue }
                 return UplinkSocket(to: other, of: owner, number: number, from: worker)
@@ -82,6 +90,9 @@ extension Dataplane {
             let isWhole = encapsulation != nil && sockets.contains(where: takesWhole)
             status.kinds = isWhole ? [.afXDP, .device] : [.afXDP]
             status.zeroCopy = sockets.allSatisfy(\.isZeroCopy)
+            status.reason = sockets.lazy.compactMap(\.obstacle).first.map { obstacle in
+                "copy mode: \(obstacle)" + (uplinkPrograms.reason(index).map { "; \($0)" } ?? "")
+            }
             status.queues = sockets.count
             status.busyPoll = workers[0].area.busyPolls ? sockets.allSatisfy(\.isBusyPolled) : nil
             return status

@@ -39,13 +39,15 @@ final class UplinkSocket {
     private static let memorySize: UInt32 = 2048
 
     /// Binds to a queue of its own.
+    ///
+    /// - Parameter remedy: of XSKSocket.open.
     init(
-        _ link: Link, number: UInt16, worker: WorkerHost, workers: Int, isDedicated: Bool
+        _ link: Link, number: UInt16, worker: WorkerHost, workers: Int, isDedicated: Bool, remedy: () -> Bool
     ) throws(HostError) {
         interface = link.index
         self.number = number
         self.isDedicated = isDedicated
-        let socket = try Self.open(link, worker, workers, isDedicated ? .transmitAlone : .transmit)
+        let socket = try Self.open(link, worker, workers, isDedicated ? .transmitAlone : .transmit, remedy)
         self.socket = socket
         transmit = socket.data
         takesLongFrames = socket.takesLongFrames
@@ -54,7 +56,8 @@ final class UplinkSocket {
         pointer = .allocate(capacity: 1)
         pointer.initialize(
             to: Uplink(
-                socket: socket.descriptor.raw, number: number, transmit: socket.data, completion: socket.completion))
+                socket: socket.descriptor.raw, number: number, transmit: socket.data, completion: socket.completion,
+                isZeroCopy: socket.isZeroCopy))
     }
 
     /// Hands everything to the worker that has `other`.
@@ -119,6 +122,12 @@ final class UplinkSocket {
     /// The driver sends from the frames' memory itself.
     var isZeroCopy: Bool { socket?.isZeroCopy ?? false }
 
+    /// Why it does not where it was asked to.
+    var obstacle: HostError? { socket?.obstacle }
+
+    /// The driver of a dedicated uplink has come to take nothing any more.
+    var refusesToSend: Bool { isDedicated && socket?.refusesToSend ?? false }
+
     var isBusyPolled: Bool { socket?.isBusyPolled ?? false }
 
     /// Whether the kernel, or the other worker, has taken everything that was queued.
@@ -140,7 +149,7 @@ final class UplinkSocket {
     }
 
     private static func open(
-        _ link: Link, _ worker: WorkerHost, _ workers: Int, _ role: XSKSocket.Role
+        _ link: Link, _ worker: WorkerHost, _ workers: Int, _ role: XSKSocket.Role, _ remedy: () -> Bool
     ) throws(HostError) -> XSKSocket {
         var last: HostError?
         let order = QueueAssignment.order(worker: worker.place, workers: workers, queues: link.transmitQueues)
@@ -149,7 +158,7 @@ final class UplinkSocket {
         for queue in order where queue < used {
             do throws(HostError) {
                 return try XSKSocket.open(
-                    role, interface: link.index, name: link.name, queue: queue, area: worker.area)
+                    role, interface: link.index, name: link.name, queue: queue, area: worker.area, remedy: remedy)
             } catch {
                 if last == nil || last!.code == EINVAL { last = error }
                 if error.code == EINVAL && queue > 0 { used = queue } else if error.code != EBUSY { break }

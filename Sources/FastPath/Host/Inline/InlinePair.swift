@@ -130,7 +130,9 @@ package final class InlinePair {
                 isBusyPolled: socket.isBusyPolled))
         let exit = UnsafeMutablePointer<Uplink>.allocate(capacity: 1)
         exit.initialize(
-            to: Uplink(socket: raw, number: number, transmit: socket.transmit!, completion: socket.completion))
+            to: Uplink(
+                socket: raw, number: number, transmit: socket.transmit!, completion: socket.completion,
+                isZeroCopy: socket.isZeroCopy))
         return Queue(socket: socket, source: source, exit: exit, counters: .allocate())
     }
 

@@ -45,6 +45,8 @@ package final class XSKSocket {
     package let queue: Int
     /// As obtained, not as asked for.
     package private(set) var isZeroCopy = false
+    /// Why frames are copied where they need not have been; nil where nothing else was tried.
+    package private(set) var obstacle: HostError?
     /// Preferred busy polling, where it was asked for and the kernel has it (Linux 5.11).
     package let isBusyPolled: Bool
     /// Frames may be longer than a chunk.
@@ -66,10 +68,11 @@ package final class XSKSocket {
     ///   - chunks: addresses for the fill ring, which must have chunks before the first frame comes.
     ///   - ringSize: a power of two.
     ///   - copying: copy mode whatever the driver has.
+    ///   - remedy: called once where the driver binds, but would not send as the interface is; returns whether that is another now.
     /// - Throws: `code` EBUSY while the queue's last user is not quite gone, or for as long as there is one.
     package static func open(
         _ role: Role, interface: Int32, name: String, queue: Int, area: Area, chunks: [UInt64] = [],
-        ringSize: Int = XSKSocket.ringSize, copying: Bool = false
+        ringSize: Int = XSKSocket.ringSize, copying: Bool = false, remedy: () -> Bool = { false }
     ) throws(HostError) -> XSKSocket {
         let copy = Int(XDP_COPY), zeroCopy = Int(XDP_ZEROCOPY)
         let modes =
@@ -79,23 +82,34 @@ package final class XSKSocket {
             case .bothWays: copying ? [copy] : [zeroCopy, copy]
             }
         var last = HostError("no mode was tried")
+        var obstacle: HostError?
+        var isRemedied = false
         var rest = modes[...]
         // Of a queue that was bound without copying a moment ago, until the kernel's own workers have let it go.
         var patience = 0
         while let mode = rest.first {
             do throws(HostError) {
-                return try XSKSocket(
+                let opened = try XSKSocket(
                     role, interface: interface, name: name, queue: queue, area: area, chunks: chunks,
                     ringSize: ringSize, mode: mode)
+                opened.obstacle = opened.isZeroCopy ? nil : obstacle
+                return opened
             } catch {
                 last = error
+                if mode & zeroCopy != 0 { obstacle = error }
                 if error.code == EBUSY && patience > 0 {
                     patience -= 1
                     usleep(20_000)
                     continue
                 }
                 if error.code == EBUSY || error.code == ENETDOWN || error.code == ENODEV { break }
-                if error.code == ENXIO { patience = 50 }
+                if error.code == ENXIO {
+                    patience = 50
+                    if !isRemedied {
+                        isRemedied = true
+                        if remedy() { continue }
+                    }
+                }
                 rest = rest.dropFirst()
             }
         }
@@ -168,13 +182,14 @@ package final class XSKSocket {
         var options = xdp_options()
         try descriptor.get(Int32(XDP_OPTIONS), &options, "cannot read the mode of an AF_XDP socket")
         isZeroCopy = options.flags & UInt32(XDP_OPTIONS_ZEROCOPY) != 0
-        // On an interface without an XDP program drivers as igb, ixgbe, i40e and ice bind, and then never send
-        // (ndo_xsk_wakeup: ENXIO or EINVAL): what is in the ring would stay there, uncounted.
-        let error = isZeroCopy && role == .transmitAlone ? hs_kick(raw) : 0
-        if error == ENXIO || error == EINVAL {
+        if role == .transmitAlone && refusesToSend {
             throw HostError("\(name) does not send without copying as long as it has no XDP program", code: ENXIO)
         }
     }
+
+    /// Whether the driver would never send what is in the ring, uncounted. So drivers are on an interface without an XDP program
+    /// (ndo_xsk_wakeup: ENXIO of igb, ixgbe, i40e and ice, EINVAL of a queue without memory, ENETDOWN of mlx5); they bind all the same.
+    package var refusesToSend: Bool { isZeroCopy && [ENXIO, EINVAL, ENETDOWN].contains(hs_kick(descriptor.raw)) }
 
     /// Frames that the kernel could not put into the RX ring: no room in it, or no chunk in the fill ring.
     package var receiveDrops: UInt64 {
