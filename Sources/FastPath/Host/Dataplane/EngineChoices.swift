@@ -12,12 +12,15 @@ extension Dataplane {
         guard let current, current.switchPositions != nil else { return }
         choices = choices.filter { current.offers[$0.key] != nil }
         var features: [Int32: Set<String>] = [:]
+        lazy var destinations = Dictionary(uniqueKeysWithValues: current.program.destinations.map { ($0.id, $0) })
         for (port, offer) in current.offers {
             let traffic = current.traffic(of: offer)
+            // A port at rest keeps its engine: with thousands of them the ways out are not looked at for nothing.
+            if traffic.frames == 0 && choices[port]?.isKernel != true { continue }
             let mtu = ports.first { $0.port.id == port }?.mtu ?? 0
             var isOpen = true
-            for destination in current.program.destinations where offer.destinations.contains(destination.id) {
-                guard let route = routes[destination], let link = route.link,
+            for id in offer.destinations {
+                guard let destination = destinations[id], let route = routes[destination], let link = route.link,
                     obstacleOnTheWay(to: destination, route, longest: mtu + 14) == nil
                 else {
                     isOpen = false
