@@ -208,6 +208,23 @@ class Ceiling(Peer):
             self.lab.native / "ceiling", self.lab.native / "ceiling.bpf.o", "p-src", "uplink", MACS["up"], MACS["mon"], VNI)
 
 
+class CeilingLive(Ceiling):
+    """The same, where the monitor's end receives XDP frames (by NAPI, as a NIC does)."""
+
+    name, what = "C live frames", "C equivalent whose copies leave as XDP frames where there are many at once; GRO on at mon"
+    sources = ("skb",)
+
+    def start(self):
+        self.lab.do("mon", "ethtool", "-K", "e0", "gro", "on")
+        self.spawn(
+            self.lab.native / "ceiling", self.lab.native / "ceiling.bpf.o", "p-src", "uplink", MACS["up"], MACS["mon"], VNI,
+            self.lab.native / "redirect.bpf.o")
+
+    def stop(self):
+        super().stop()
+        self.lab.do("mon", "ethtool", "-K", "e0", "gro", "off")
+
+
 class Broadcast(Peer):
     """broadcast.bpf.c: only where the port receives XDP frames."""
 
@@ -222,4 +239,4 @@ class Broadcast(Peer):
 
 KERNEL = [
     Untapped, Heliostat, HeliostatKernel, HeliostatAuto, HeliostatDevice, HeliostatUDP, HeliostatXDP, Mirred, Clone, Ceiling,
-    Broadcast]
+    CeilingLive, Broadcast]

@@ -1,6 +1,7 @@
-/* ceiling OBJECT PORT UPLINK UPLINK-MAC NEXT-HOP-MAC VNI: Heliostat's design by hand in C, without what a product needs
+/* ceiling OBJECT PORT UPLINK UPLINK-MAC NEXT-HOP-MAC VNI [REDIRECT-OBJECT]: Heliostat's design by hand in C, without what a product needs
    (programs, filters, segmentation, checksums, ledgers, the loop guard): the ring buffers of all CPUs merged by time,
-   VXLAN in front, out by an AF_XDP TX ring in copy mode. What is between it and Heliostat is the price of those. */
+   VXLAN in front, out by an AF_XDP TX ring in copy mode. What is between it and Heliostat is the price of those.
+   With REDIRECT-OBJECT many copies at once leave as XDP frames instead (redirect.bpf.c). */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <sys/mman.h>
@@ -11,8 +12,11 @@
 
 #include "attach.h"
 #include "ceiling.h"
+#include "redirect.h"
 
-enum { CHUNK = 2048, CHUNKS = 16384, RING = 4096, BUDGET = 64, BUSY = 1u << 31, DISCARD = 1u << 30 };
+enum { RING = 4096, BUSY = 1u << 31, DISCARD = 1u << 30, XDP_HOOK = 37, LIVE_FRAMES = 1 << 1 };
+/* A run makes a page pool of 64 pages: for fewer copies it costs more than their skbs. */
+enum { FEWEST_LIVE = 48, LIVE_BATCH = 64 };
 
 struct ring {
     unsigned long *consumer, *producer;
@@ -31,6 +35,9 @@ static struct xsk_ring_prod tx, fill;
 static struct xsk_ring_cons completion;
 static struct outer header;
 static __u32 header_sum;
+static int budget = 64, nap = 50000;
+static struct copy_queue *queue; /* nothing without REDIRECT-OBJECT */
+static int queued, redirect_program;
 
 static void end(int signal)
 {
@@ -87,23 +94,59 @@ static void kick(void)
     }
 }
 
-static void send_copy(const struct record *record)
+/* What waits in the queue leaves, as XDP frames if it is much. */
+static void send_queued(void)
 {
+    static const __u64 before[FRAME_BEFORE / 8] = {0};
+    struct xdp_md context = {.data_end = FRAME_BEFORE};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = before, .data_size_in = FRAME_BEFORE, .ctx_in = &context,
+                .ctx_size_in = sizeof context, .repeat = queued, .flags = LIVE_FRAMES, .batch_size = LIVE_BATCH);
+    __u64 first = queue->next;
     __u32 at;
 
+    queue->end = first + queued;
+    if (queued >= FEWEST_LIVE && bpf_prog_test_run_opts(redirect_program, &options)) {
+        errno = EIO;
+        give_up("run live frames");
+    }
+    for (int i = 0; i < queued; i++) {
+        struct queued_copy copy = queue->copies[(first + i) % QUEUE];
+        __u64 chunk = (__u64)copy.chunk * CHUNK;
+
+        if (queued < FEWEST_LIVE && xsk_ring_prod__reserve(&tx, 1, &at)) {
+            *xsk_ring_prod__tx_desc(&tx, at) = (struct xdp_desc){.addr = chunk, .len = copy.length};
+            xsk_ring_prod__submit(&tx, 1);
+        } else {
+            free_chunks[free_count++] = chunk;
+        }
+    }
+    queue->next = first + queued;
+    queued = 0;
+}
+
+static void send_copy(const struct record *record)
+{
+    __u32 at = 0;
+
     if (free_count == 0 || xsk_prod_nb_free(&tx, 1) == 0) {
+        if (queue)
+            send_queued();
         kick();
         reclaim();
         if (free_count == 0)
             return;
     }
-    if (xsk_ring_prod__reserve(&tx, 1, &at) == 0)
+    if (!queue && xsk_ring_prod__reserve(&tx, 1, &at) == 0)
         return;
     __u64 chunk = free_chunks[--free_count];
     struct outer *outer = (struct outer *)(area + chunk);
 
     encapsulate(outer, &header, header_sum, (const void *)(record + 1), record->length);
     memcpy(outer + 1, record + 1, record->length);
+    if (queue) {
+        queue->copies[(queue->next + queued++) % QUEUE] = (struct queued_copy){chunk / CHUNK, record->length + sizeof *outer};
+        return;
+    }
     *xsk_ring_prod__tx_desc(&tx, at) = (struct xdp_desc){.addr = chunk, .len = record->length + sizeof *outer};
     xsk_ring_prod__submit(&tx, 1);
 }
@@ -117,7 +160,7 @@ static int turn(void)
     reclaim();
     for (int i = 0; i < ring_count; i++)
         limit[i] = __atomic_load_n(rings[i].producer, __ATOMIC_ACQUIRE);
-    for (; taken < BUDGET; taken++) {
+    for (; taken < budget; taken++) {
         struct ring *first = 0;
         const struct record *oldest = 0;
 
@@ -136,8 +179,30 @@ static int turn(void)
     }
     for (int i = 0; i < ring_count; i++)
         __atomic_store_n(rings[i].consumer, rings[i].position, __ATOMIC_RELEASE);
+    if (queue)
+        send_queued();
     kick();
     return taken;
+}
+
+/* The chunks are a BPF array that the program reads. Attached to a device, it is in the kernel's dispatcher for good:
+   otherwise each run puts it there and takes it out again, and waits 24 ms for readers to pass (kernel/bpf/dispatcher.c). */
+static void open_redirect(const char *path, const char *device)
+{
+    struct bpf_object *object = open_object(path);
+    __u32 zero = 0, index = index_of(device);
+
+    if (bpf_object__load(object) || bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, "uplink"), &zero, &index, 0))
+        give_up("load");
+    redirect_program = bpf_program__fd(bpf_object__find_program_by_name(object, "redirect"));
+    area = mmap(0, CHUNKS * CHUNK, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_object__find_map_fd_by_name(object, "area"), 0);
+    queue = mmap(0, (sizeof *queue + 4095) & ~4095ul, PROT_READ | PROT_WRITE, MAP_SHARED,
+                 bpf_object__find_map_fd_by_name(object, "queue"), 0);
+    if (area == MAP_FAILED || queue == MAP_FAILED)
+        give_up("map the chunks");
+    attach(object, "redirect", index_of("lo"), XDP_HOOK);
+    budget = 256;
+    nap = 200000;
 }
 
 static void open_uplink(const char *device)
@@ -148,7 +213,8 @@ static void open_uplink(const char *device)
     struct xsk_umem *umem;
     int room = 32 << 20, error;
 
-    area = mmap(0, CHUNKS * CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (!queue)
+        area = mmap(0, CHUNKS * CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (area == MAP_FAILED || (error = xsk_umem__create(&umem, area, CHUNKS * CHUNK, &fill, &completion, &memory))
         || (error = xsk_socket__create(&xsk, device, 0, umem, 0, &tx, &config))) {
         errno = area == MAP_FAILED ? errno : -error;
@@ -161,7 +227,7 @@ static void open_uplink(const char *device)
 
 int main(int argc, char **argv)
 {
-    if (argc != 7)
+    if (argc != 7 && argc != 8)
         return 2;
     struct bpf_object *object = open_object(argv[1]);
     int cpus = sysconf(_SC_NPROCESSORS_CONF), idle = 0;
@@ -178,6 +244,8 @@ int main(int argc, char **argv)
             give_up("make a ring");
         map_ring(fd);
     }
+    if (argc == 8)
+        open_redirect(argv[7], argv[3]);
     open_uplink(argv[3]);
     attach(object, "capture", index_of(argv[2]), TCX_INGRESS);
     printf("ready\n");
@@ -187,12 +255,12 @@ int main(int argc, char **argv)
 
         if (taken > 0)
             idle = 0;
-        if (taken == BUDGET)
+        if (taken == budget)
             continue;
         if (taken == 0 && idle++ < 128)
             __builtin_ia32_pause();
         else
-            nanosleep(&(struct timespec){.tv_nsec = 50000}, 0);
+            nanosleep(&(struct timespec){.tv_nsec = nap}, 0);
     }
     return 0;
 }

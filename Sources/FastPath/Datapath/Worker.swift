@@ -87,7 +87,7 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
 }
 
 /// Turn after turn until the host side says stop. After a turn that did not find a budget's worth
-/// it naps, so that the next one has a batch: a system call, a softirq and the rings' shared words cost the same for one
+/// it naps (Nap.swift), so that the next one has a batch: a system call, a softirq and the rings' shared words cost the same for one
 /// copy as for many, and what reads them all the time slows the sender down. Real-time workers do nothing of this. Idle, it spins for a moment, then sleeps in
 /// short steps, and only then asks the capture program for a wake-up: so only the first frame after a pause pays for one.
 @_noLocks
@@ -95,6 +95,7 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
 public func workerRun(_ memory: UnsafeMutableRawPointer) {
     let worker = memory.assumingMemoryBound(to: Worker.self)
     var idle = 0
+    var nap = Nap()
     while worker.pointee.stop.pointee.load(ordering: .relaxed) == 0 {
         let taken = workerTurn(memory)
         if worker.pointee.polls {
@@ -102,14 +103,17 @@ public func workerRun(_ memory: UnsafeMutableRawPointer) {
         } else if taken > 0 {
             idle = 0
             let table = worker.pointee.table
-            if taken < Worker.budget && table.pointee.laneCount == 0 { hs_sleep(Idle.nap) }
+            nap.follow(taken, mayWait: table.pointee.spanCount == 0 && table.pointee.packetCount == 0)
+            if taken < Worker.budget && table.pointee.laneCount == 0 { hs_sleep(nap.nanoseconds) }
         } else if idle < Idle.spins {
             hs_pause()
             idle &+= 1
         } else if idle < Idle.sleeps && worker.pointee.table.pointee.laneCount == 0 {
-            hs_sleep(Idle.nap)
+            nap.begin()
+            hs_sleep(Nap.shortest)
             idle &+= 1
         } else {
+            nap.begin()
             worker.pointee.needWakeup.pointee.store(1, ordering: .sequentiallyConsistent)
             if worker.pointee.isIdle() {
                 let isCarrying = worker.pointee.table.pointee.laneCount != 0
@@ -126,7 +130,6 @@ private enum Idle {
     @inline(__always) static var spins: Int { 128 }
     /// Then naps of 50 µs, some 3 ms of them.
     @inline(__always) static var sleeps: Int { 160 }
-    @inline(__always) static var nap: Int { 50_000 }
     /// Milliseconds between two looks around while nothing happens.
     @inline(__always) static var longestWait: Int32 { 100 }
     /// The same while originals depend on this thread.
