@@ -105,9 +105,9 @@ struct InlineTests {
             }
             wire.send(2)
             #expect(wire.arrives(2) && next.bypassed(side: 0) == 1)
-            pins.sweep(keeping: [links[0].index], LinkTable())
+            pins.sweep(keeping: [InterfacePlace(links[0].index)])
             #expect(pins.isPinned(links[0].index) && !pins.isPinned(links[1].index))
-            for link in links { pins.remove(link.index, name: link.name) }
+            for link in links { pins.remove(link.index) }
             pins.leave()
             #expect(try InterfaceSetting.promisc.isWrong("p"))
             #expect(access(path, F_OK) != 0)

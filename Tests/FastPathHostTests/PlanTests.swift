@@ -47,20 +47,16 @@ import Testing
         #expect(plan.down == "v0 has the MAC address 52:54:00:01:02:03, not 52:54:00:01:02:04")
     }
 
-    @Test func whatIsNotServedIsRefusedWhateverIsThere() {
-        let refused: [(MirrorProgram.Port, String)] = [
-            (
-                .init(id: "p", interface: "v0", netns: "blue", capture: .span),
-                "span capture in another network namespace is not served by this version; use tap"
-            ),
-            (
-                .init(id: "p", interface: "v0", netns: "blue", capture: .inline, pair: "v1"),
-                "inline capture in another network namespace is not served by this version; use tap"
-            ),
-        ]
-        for (port, reason) in refused {
-            let plan = PortPlan(port, slot: 0, taps: [Self.tap("t", .both)], Self.view(Self.links()))
-            #expect(plan.error == reason && plan.down == nil && plan.link == nil && plan.hooks.isEmpty)
+    /// Copies leave from the dataplane's own namespace: both ends of a veth in another one harm nobody.
+    @Test func inAnotherNamespaceEveryModeIsServed() {
+        for mode in [MirrorProgram.CaptureMode.xdp, .span, .inline] {
+            let port = MirrorProgram.Port(
+                id: "p", interface: "v0", netns: "blue", capture: mode, policy: .require,
+                pair: mode == .inline ? "v1" : nil)
+            let plan = PortPlan(port, slot: 3, taps: [Self.tap("t", .in)], Self.view(Self.pair(isUp: true)))
+            #expect(plan.mode == mode && plan.error == nil && plan.down == nil && plan.link?.index == 7)
+            #expect(plan.side == (mode == .inline ? .peer : .`self`) && plan.pair?.index == (mode == .inline ? 8 : nil))
+            #expect(plan.hooks.map(\.isXDP) == (mode == .xdp ? [true] : []))
         }
     }
 
@@ -112,21 +108,23 @@ import Testing
     }
 
     /// v0 (7) and v1 (8), each other's end.
-    private static func pair() -> LinkTable {
+    private static func pair(isUp: Bool = false) -> LinkTable {
         var table = LinkTable()
         for (index, name, peer) in [(7, "v0", 8), (8, "v1", 7)] as [(Int32, String, Int32)] {
-            table.apply(message(index, name, "veth", lower: peer))
+            table.apply(message(index, name, "veth", lower: peer, isUp: isUp))
         }
         return table
     }
 
     /// RTM_NEWLINK of an Ethernet interface.
     private static func message(
-        _ index: Int32, _ name: String, _ kind: String, lower: Int32? = nil, master: Int32? = nil
+        _ index: Int32, _ name: String, _ kind: String, lower: Int32? = nil, master: Int32? = nil,
+        isUp: Bool = false
     ) -> NetlinkMessage {
         var link = ifinfomsg()
         link.ifi_index = index
         link.ifi_type = UInt16(HS_ARPHRD_ETHER)
+        if isUp { link.ifi_flags = UInt32(HS_IFF_UP) }
         var request = NetlinkRequest(type: Int(RTM_NEWLINK), flags: 0, header: link)
         request.append(Int(IFLA_IFNAME), Array(name.utf8) + [0])
         request.append(Int(IFLA_MTU), [0xDC, 5, 0, 0])

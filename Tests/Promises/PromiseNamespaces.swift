@@ -1,5 +1,6 @@
 // Promise: a port inside another network namespace, as a container's own interface, is captured there like any other,
-// follows what happens to it, and never keeps alive what its owner has ended.
+// follows what happens to it, and never keeps alive what its owner has ended. Other modes than `tap` are in
+// PromiseNamespaceModes.swift.
 
 import Glibc
 import Lab
@@ -127,15 +128,14 @@ extension Promises {
                 try expect(
                     port(mirror.lab.host.name), .down,
                     "network namespace '\(mirror.lab.host.name)' is the dataplane's own; leave netns out")
-                var span = port(a.name)
-                span.capture = .span
-                try expect(
-                    span, .error,
-                    "span capture in another network namespace is not served by this version; use tap")
-                try expect(
-                    port(collector.name), to: Mirror.local, .error,
-                    "eth0 in network namespace '\(collector.name)' receives the copies that go into local0: they would be mirrored again"
-                )
+                for mode in [MirrorProgram.CaptureMode.tap, .xdp, .span] {
+                    var receiving = port(collector.name)
+                    (receiving.capture, receiving.policy) = (mode, .require)
+                    try expect(
+                        receiving, to: Mirror.local, .error,
+                        "eth0 in network namespace '\(collector.name)' receives the copies that go into local0: they would be mirrored again"
+                    )
+                }
                 // Two names of one namespace.
                 var program = Self.program(mirror, generation: generation)
                 program.ports.append(.init(id: "twin", interface: "eth0", netns: a.path))

@@ -48,7 +48,9 @@ package final class CaptureHook {
         self.ingress = ingress
         programID = try Self.identifier(of: program)
         if kind == .xdp {
-            link = try XDPLink.attach(program.raw, interface, name)
+            link = try within(namespace) { () throws(HostError) in
+                try XDPLink.attach(program.raw, interface, name)
+            }
             self.kind = .xdp
             return
         }

@@ -7,6 +7,15 @@ import Glibc
 
 /// The capture program as XDP, for one port.
 package enum CaptureXDP {
+    /// Loads the program of a hook, inside the namespace of its interface.
+    static func load(sharing capture: CaptureProgram, for place: HookPlace) throws(HostError) -> Descriptor {
+        try within(place.namespace) { () throws(HostError) in
+            try load(
+                sharing: capture, slot: place.point.slot, direction: hs_direction(UInt32(place.point.direction)),
+                interface: place.interface)
+        }
+    }
+
     /// Loads the program for one capture point, bound to its interface where the driver then tells tags (Linux 6.8).
     ///
     /// - Parameter slot: 0 ..< HS_SLOTS.

@@ -43,10 +43,10 @@ package final class Dataplane {
     let deviceChanges: DeviceChanges
     var spans: [String: SpanPort] = [:]
     /// By the interfaces of the port and of its pair.
-    var pairs: [[Int32]: InlinePair] = [:]
+    var pairs: [[InterfacePlace]: InlinePair] = [:]
     /// There while the program, or what an earlier run has left, has `inline` ports.
     var pins: InlinePins?
-    var pairRetries: [[Int32]: PairRetry] = [:]
+    var pairRetries: [[InterfacePlace]: PairRetry] = [:]
     /// Out of use, and to be closed once the workers have tables without them.
     var leavingSpans: [SpanPort] = []
     var leavingPairs: [InlinePair] = []
@@ -316,7 +316,7 @@ package final class Dataplane {
 
     private func inspectHooks() {
         for (place, hook) in hooks {
-            guard let name = link(at: place)?.name else { continue }
+            guard let name = link(at: place.place)?.name else { continue }
             do throws(HostError) {
                 if try !hook.keepPlace(name) { continue }
                 logger.warning("the capture program on \(name) was not in its place any more; it was put back")
@@ -326,22 +326,6 @@ package final class Dataplane {
             } catch {
                 logger.warning("\(error); attaching anew")
                 hooks[place] = nil
-            }
-        }
-    }
-
-    private func inspectSpans() {
-        for (id, span) in spans where span.queues != Ethtool.receiveQueues(span.name) {
-            logger.warning("\(span.name) has other RX queues now; steering it anew")
-            leave(id, span)
-        }
-        for (id, span) in spans where !span.isInPlace {
-            logger.warning("\(span.name) was not steered any more; putting the program back")
-            do throws(HostError) {
-                try span.restore()
-                displacements[id, default: 0] += 1
-            } catch {
-                leave(id, span)
             }
         }
     }

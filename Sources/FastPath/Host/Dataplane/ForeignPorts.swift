@@ -4,9 +4,13 @@
 import MirrorProgram
 
 extension Dataplane {
-    /// The interface behind a hook, if it is there still.
-    func link(at place: HookPlace) -> Link? {
-        place.namespace.map { namespaces.link($0, place.interface) } ?? kernel.links[place.interface]
+    /// An interface, if it is there still.
+    func link(at place: InterfacePlace) -> Link? { links(in: place.namespace)[place.index] }
+
+    /// The interfaces of a namespace, nil for the dataplane's own; none where it is not there any more.
+    func links(in namespace: NetworkNamespace?) -> LinkTable {
+        guard let namespace else { return kernel.links }
+        return namespaces.links(of: namespace) ?? LinkTable()
     }
 
     /// Refuses ports of other namespaces that would be captured twice, or would mirror copies.
@@ -27,23 +31,25 @@ extension Dataplane {
         }
         var owners: [Interface: String] = [:]
         return plans.map { plan in
-            guard let namespace = plan.namespace, let link = plan.link else { return plan }
+            guard let namespace = plan.namespace else { return plan }
             let id = plan.port.id
-            let owner = owners[Interface(namespace: namespace.inode, index: link.index), default: id]
-            owners[Interface(namespace: namespace.inode, index: link.index)] = owner
-            var plan = plan
-            if owner != id {
-                plan.refuse(
-                    "\(link.name)\(plan.port.place) is the interface of port '\(owner)' too; write one port and give it several taps"
-                )
-            } else if let peer = link.peer.flatMap({ links[$0] }), peer.peer == link.index,
-                receivers.contains(peer.name)
-            {
-                plan.refuse(
-                    "\(link.name)\(plan.port.place) receives the copies that go into \(peer.name): they would be mirrored again"
-                )
+            var refused = plan
+            for link in [plan.link, plan.pair].compactMap({ $0 }) {
+                let owner = owners[Interface(namespace: namespace.inode, index: link.index), default: id]
+                owners[Interface(namespace: namespace.inode, index: link.index)] = owner
+                if owner != id {
+                    refused.refuse(
+                        "\(link.name)\(plan.port.place) is the interface of port '\(owner)' too; write one port and give it several taps"
+                    )
+                } else if let peer = link.peer.flatMap({ links[$0] }), peer.peer == link.index,
+                    receivers.contains(peer.name)
+                {
+                    refused.refuse(
+                        "\(link.name)\(plan.port.place) receives the copies that go into \(peer.name): they would be mirrored again"
+                    )
+                }
             }
-            return plan
+            return refused
         }
     }
 }

@@ -12,15 +12,20 @@ import MirrorProgram
 extension Dataplane {
     private var inlinePlans: [PortPlan] { ports.filter { $0.mode == .inline && $0.link != nil && $0.pair != nil } }
 
-    private func key(_ plan: PortPlan) -> [Int32] { [plan.link!.index, plan.pair!.index] }
+    private func key(_ plan: PortPlan) -> [InterfacePlace] {
+        [plan.link!, plan.pair!].map { InterfacePlace($0.index, in: plan.namespace) }
+    }
 
     /// The interfaces as a port finds them. A wire is not cut because somebody calls one of its interfaces otherwise: it
     /// goes by the names that they had when they were connected, as long as nobody else has these.
-    func links(for port: MirrorProgram.Port) -> LinkTable {
-        var links = kernel.links
-        let pair = pairs.values.first { $0.links[0].name == port.interface && $0.links[1].name == port.pair }
-        guard port.capture == .inline, let pair else { return links }
-        for link in pair.links where links[link.name] == nil { links.alias(link.index, as: link.name) }
+    func links(for port: MirrorProgram.Port, in view: NamespaceView) -> LinkTable {
+        var links = view.links
+        if port.capture != .inline { return links }
+        let pair = pairs.first { key, pair in
+            key[0].namespace == view.namespace
+                && pair.links[0].name == port.interface && pair.links[1].name == port.pair
+        }
+        for link in pair?.value.links ?? [] where links[link.name] == nil { links.alias(link.index, as: link.name) }
         return links
     }
 
@@ -32,10 +37,15 @@ extension Dataplane {
         if wanted.isEmpty && pins == nil && !InlinePins.isThere { return true }
         guard let pins = takePins(wanted.values.map { $0 }) else { return wanted.isEmpty }
         // Pairs that wait for one of their interfaces keep what is on the other.
-        let named = ports.filter { $0.mode == .inline }.flatMap { [$0.port.interface, $0.port.pair ?? ""] }
-        pins.sweep(
-            keeping: Set(named.compactMap { kernel.links[$0]?.index }).union(pairs.keys.joined()), kernel.links)
-        if named.isEmpty && pairs.isEmpty {
+        let named = ports.filter { $0.mode == .inline }.flatMap { plan in
+            let isGone = plan.port.netns != nil && plan.namespace == nil
+            let links = isGone ? LinkTable() : links(in: plan.namespace)
+            return [plan.port.interface, plan.port.pair ?? ""].compactMap { links[$0] }.map {
+                InterfacePlace($0.index, in: plan.namespace)
+            }
+        }
+        pins.sweep(keeping: Set(named).union(pairs.keys.joined()))
+        if !ports.contains(where: { $0.mode == .inline }) && pairs.isEmpty {
             pins.leave()
             self.pins = nil
         }
@@ -56,14 +66,16 @@ extension Dataplane {
         do throws(HostError) {
             pins = try InlinePins()
         } catch {
-            for plan in plans { refuse(plan.port, plan.link!, error) }
+            for plan in plans { refuse(plan.port, plan.link!, in: plan.namespace, error) }
         }
         return pins
     }
 
-    private func connect(_ key: [Int32], _ plan: PortPlan, _ pins: InlinePins) -> Bool {
-        let isTakenOver = key.contains { pins.isPinned($0) }
+    private func connect(_ key: [InterfacePlace], _ plan: PortPlan, _ all: InlinePins) -> Bool {
+        var isTakenOver = false
         do throws(HostError) {
+            let pins = try all.directory(of: plan.namespace)
+            isTakenOver = key.contains { pins.isPinned($0.index) }
             pairs[key] = try open(plan, pins)
             pairRetries[key] = nil
             return true
@@ -77,14 +89,14 @@ extension Dataplane {
             pairRetries[key] = PairRetry(
                 links: [plan.link!, plan.pair!],
                 after: .now.advanced(by: .seconds(5)), reason: error.description)
-            refuse(plan.port, plan.link!, error)
+            refuse(plan.port, plan.link!, in: plan.namespace, error)
             return false
         }
     }
 
     private func open(_ plan: PortPlan, _ pins: InlinePins) throws(HostError) -> InlinePair {
         let links = [plan.link!, plan.pair!]
-        let queues = links.map { Ethtool.receiveQueues($0.name) }
+        let queues = try within(plan.namespace) { () throws(HostError) in links.map { Ethtool.receiveQueues($0.name) } }
         if let obstacle = Self.obstacle(links, queues: queues) { throw HostError(obstacle) }
         let numbers = freeNumbers(queues[0] * 2)
         let share = InlinePair.ringSize(queues: queues[0])
@@ -92,9 +104,12 @@ extension Dataplane {
         let granted = try worker.publish(contents(of: worker), wanted: share * numbers.count)
         let chunks = Array(granted.prefix(granted.count / numbers.count * numbers.count))
         worker.giveBack(Array(granted.dropFirst(chunks.count)))
+        let ownTunnels = capture.ownTunnelsMap
         do throws(HostError) {
-            let pair = try InlinePair(
-                links, numbers: numbers, chunks: chunks, worker: worker, pins: pins, ownTunnels: capture.ownTunnelsMap)
+            let pair = try within(plan.namespace) { () throws(HostError) in
+                try InlinePair(
+                    links, numbers: numbers, chunks: chunks, worker: worker, pins: pins, ownTunnels: ownTunnels)
+            }
             self.numbers.formUnion(numbers)
             let mode = pair.isZeroCopy ? "zero-copy" : "copy mode"
             logger.info("\(links[0].name) and \(links[1].name) are connected by \(pair.queueCount) sockets, \(mode)")
@@ -131,18 +146,20 @@ extension Dataplane {
     }
 
     /// Takes a pair out: from here on the wire is cut.
-    func cut(_ key: [Int32], _ pair: InlinePair) {
+    func cut(_ key: [InterfacePlace], _ pair: InlinePair) {
         foldDrops(of: key, pair)
         pairs[key] = nil
-        pair.cut(kernel.links)
+        pair.cut()
         leavingPairs.append(pair)
     }
 
     /// Once a second: what somebody has changed is put right, and what the kernel could do is asked again.
     func inspectPairs() {
         for (key, pair) in pairs {
+            let table = links(in: key[0].namespace)
             do throws(HostError) {
-                for name in try pair.inspect(kernel.links) {
+                let detached = try within(key[0].namespace) { () throws(HostError) in try pair.inspect(table) }
+                for name in detached {
                     logger.warning("the inline program on \(name) was detached; it was put back")
                     for plan in inlinePlans where self.key(plan) == key { displacements[plan.port.id, default: 0] += 1 }
                 }
@@ -203,7 +220,7 @@ extension Dataplane {
         for (key, pair) in pairs { foldDrops(of: key, pair) }
     }
 
-    private func foldDrops(of key: [Int32], _ pair: InlinePair) {
+    private func foldDrops(of key: [InterfacePlace], _ pair: InlinePair) {
         guard let plan = inlinePlans.first(where: { self.key($0) == key }) else { return }
         for direction in UInt8(0)..<2 {
             let point = CapturePoint(slot: plan.slot, direction: direction)

@@ -23,6 +23,8 @@ package struct HookPlace: Hashable {
         self.ingress = ingress
         self.isXDP = isXDP
     }
+
+    package var place: InterfacePlace { InterfacePlace(interface, in: namespace) }
 }
 
 /// A port against the interfaces of this moment.
@@ -44,6 +46,8 @@ package struct PortPlan {
     package var mode: MirrorProgram.CaptureMode
     /// Why it is not the port's.
     package var refusal: String?
+    /// Of the interface to capture on.
+    package var place: InterfacePlace? { link.map { InterfacePlace($0.index, in: namespace) } }
     /// Of a port in mode `tap` or `xdp`.
     package var hooks: Set<HookPlace> = []
 
@@ -141,12 +145,9 @@ package struct PortPlan {
     private static func refusal(
         _ port: MirrorProgram.Port, _ link: Link, _ links: LinkTable, _ defaultRoutes: Set<Int32>
     ) -> String? {
-        if port.netns != nil, port.capture != .tap {
-            return
-                "\(port.capture.rawValue) capture in another network namespace is not served by this version; use tap"
-        }
         if port.capture != .xdp { return nil }
-        if link.kind == "veth", let peer = link.lower.flatMap({ links[$0] }) {
+        // No copy is sent into another namespace but through a veth out of this one, which ForeignPorts.swift looks for.
+        if port.netns == nil, link.kind == "veth", let peer = link.lower.flatMap({ links[$0] }) {
             return
                 "\(peer.name), the other end of \(link.name), is on this host too, and XDP does not see the mark that "
                 + "tells copies sent there from originals; use tap"
@@ -160,7 +161,7 @@ package struct PortPlan {
 /// try would interrupt the copies.
 struct ModeRefusal {
     var port: MirrorProgram.Port
-    var interface: Int32
+    var place: InterfacePlace
     /// A lower one may do.
     var mtu: Int
     var reason: String

@@ -34,7 +34,7 @@ extension Dataplane {
             look(current)
             isDone = placeHooks() && isDone
         }
-        deviceChanges.keepTags(in: inDriver)
+        deviceChanges.keepTags(in: placesInDriver.reduce(into: [:]) { $0[$1] = link(at: $1)?.name })
         isDone = placeDeliveries() && isDone
         retirePrevious()
         announce()
@@ -50,11 +50,11 @@ extension Dataplane {
     /// What stood on interfaces that have ended is gone, even where a new one has the same index.
     private func letGo(of ended: Set<Int32>) {
         if ended.isEmpty { return }
-        for place in hooks.keys where place.namespace == nil && ended.contains(place.interface) { hooks[place] = nil }
+        for place in hooks.keys where place.place.isAmong(ended) { hooks[place] = nil }
         for index in ended { leave(uplink: index) }
         uplinkPrograms.letGo(of: ended)
-        for (id, span) in spans where ended.contains(span.interface) { leave(id, span) }
-        for (key, pair) in pairs where !ended.isDisjoint(with: key) { cut(key, pair) }
+        for (id, span) in spans where span.place.isAmong(ended) { leave(id, span) }
+        for (key, pair) in pairs where key.contains(where: { $0.isAmong(ended) }) { cut(key, pair) }
         if let device = encapsulation, ended.contains(device.index) { leaveDevice() }
         letGoOfPackets(ended)
         deviceChanges.letGo(of: ended)
@@ -64,18 +64,24 @@ extension Dataplane {
     /// What the ports and destinations find at this moment.
     func look(_ current: Generation) {
         let taps = Dictionary(grouping: current.program.taps, by: \.port)
-        let swept = namespaces.follow(Set(current.program.ports.compactMap(\.netns)))
+        let avoiding = current.program.ports.filter { $0.capture == .xdp && $0.policy == .prefer }
+        let swept = namespaces.follow(
+            Set(current.program.ports.compactMap(\.netns)), avoiding: Set(avoiding.compactMap(\.netns)))
         for name in swept { logger.notice("removed filters of an earlier run from \(name)") }
-        let avoidsRoutes = current.program.ports.contains { $0.capture == .xdp && $0.policy == .prefer }
+        let ownRoutes = avoiding.contains { $0.netns == nil } ? kernel.defaultRoutes() : []
         // Where XDP is attached already, taking it away again would do the harm.
-        let defaultRoutes =
-            avoidsRoutes ? kernel.defaultRoutes().subtracting(hooks.keys.filter(\.isXDP).map(\.interface)) : []
+        let attached = Set(hooks.keys.filter(\.isXDP).map(\.place))
         hasRefused = false
         ports = current.program.ports.map { port in
-            let view = port.netns.map { namespaces[$0]! } ?? NamespaceView(links: links(for: port))
+            var view = port.netns.map { namespaces[$0]! } ?? NamespaceView(links: kernel.links)
+            view.links = links(for: port, in: view)
+            let defaultRoutes = (port.netns == nil ? ownRoutes : view.defaultRoutes ?? []).filter {
+                !attached.contains(InterfacePlace($0, in: view.namespace))
+            }
             let refusal = refusals[port.id]
             let link = view.links[port.interface]
-            let isSame = refusal?.port == port && refusal?.interface == link?.index && refusal?.mtu == link?.mtu
+            let place = link.map { InterfacePlace($0.index, in: view.namespace) }
+            let isSame = refusal?.port == port && refusal?.place == place && refusal?.mtu == link?.mtu
             if !isSame { refusals[port.id] = nil }
             return PortPlan(
                 port, slot: current.slots[port.id]!, taps: taps[port.id] ?? [], view,
@@ -147,72 +153,6 @@ extension Dataplane {
     /// Lowest numbers that no socket has.
     func freeNumbers(_ count: Int) -> [UInt16] {
         Array((UInt16(0)..<4096).lazy.filter { !self.numbers.contains($0) }.prefix(count))
-    }
-
-    // MARK: Span ports
-
-    private func openSpans() -> Bool {
-        let wanted = Dictionary(
-            uniqueKeysWithValues: ports.filter { $0.mode == .span && $0.link != nil }.map { ($0.port.id, $0) })
-        for (id, span) in spans {
-            guard let plan = wanted[id], plan.link?.index == span.interface, plan.slot == span.slot,
-                worker(of: plan) === span.worker
-            else {
-                leave(id, span)
-                continue
-            }
-        }
-        portErrors = [:]
-        // An interface has room for one XDP program.
-        let steered = Set(wanted.values.compactMap { $0.link?.index })
-        for place in hooks.keys where place.isXDP && steered.contains(place.interface) { hooks[place] = nil }
-        for (id, plan) in wanted where spans[id] == nil {
-            do throws(HostError) {
-                spans[id] = try openSpan(plan)
-            } catch {
-                refuse(plan.port, plan.link!, error)
-            }
-        }
-        return portErrors.isEmpty
-    }
-
-    /// A port's mode cannot be had: from here on it is an error, or the port is captured as `tap`.
-    func refuse(_ port: MirrorProgram.Port, _ link: Link, _ error: HostError) {
-        if port.policy == .require || port.capture == .tap {
-            portErrors[port.id] = error.description
-            return
-        }
-        logger.warning("port \(port.id) is not captured as \(port.capture.rawValue) but as tap: \(error)")
-        refusals[port.id] = ModeRefusal(
-            port: port, interface: link.index, mtu: link.mtu, reason: error.description)
-        hasRefused = true
-    }
-
-    private func openSpan(_ plan: PortPlan) throws(HostError) -> SpanPort {
-        let link = plan.link!
-        let worker = worker(of: plan)
-        let numbers = freeNumbers(Ethtool.receiveQueues(link.name))
-        // The first fill must leave chunks for the copies: a quarter of all for the ports together.
-        let share = max(64, min(2048, worker.area.bytes / worker.area.chunkSize / 4 / max(1, numbers.count)))
-        let chunks = try worker.publish(contents(of: worker), wanted: share * numbers.count)
-        do throws(HostError) {
-            let span = try SpanPort(
-                link, slot: plan.slot, numbers: numbers, chunks: chunks, worker: worker,
-                ownTunnels: capture.ownTunnelsMap)
-            self.numbers.formUnion(numbers)
-            logger.info("\(link.name) is steered into \(span.queues) sockets\(span.isZeroCopy ? ", zero-copy" : "")")
-            return span
-        } catch {
-            worker.giveBack(chunks)
-            throw error
-        }
-    }
-
-    func leave(_ id: String, _ span: SpanPort) {
-        span.detach()
-        foldDrops(of: id, span)
-        spans[id] = nil
-        leavingSpans.append(span)
     }
 
     // MARK: The table
@@ -374,12 +314,10 @@ extension Dataplane {
     /// and to put one in would cost a veth the frames that wait there, and a NIC its link.
     private func replaceXDP(by wanted: [HookPlace]) {
         for (place, hook) in hooks where place.isXDP && !wanted.contains(place) {
-            guard let next = wanted.first(where: { $0.isXDP && $0.interface == place.interface }) else { continue }
-            let name = kernel.links[place.interface]?.name ?? "interface \(place.interface)"
+            guard let next = wanted.first(where: { $0.isXDP && $0.place == place.place }) else { continue }
+            let name = link(at: place.place)?.name ?? "interface \(place.interface)"
             do throws(HostError) {
-                let program = try CaptureXDP.load(
-                    sharing: capture, slot: next.point.slot, direction: hs_direction(UInt32(next.point.direction)),
-                    interface: next.interface)
+                let program = try CaptureXDP.load(sharing: capture, for: next)
                 try hook.replace(program, name)
                 hooks[place] = nil
                 hooks[next] = hook
@@ -403,8 +341,8 @@ extension Dataplane {
                     hooks[place] = hook
                 } catch {
                     failed.insert(place.point.slot)
-                    if place.isXDP, let link = kernel.links[place.interface] {
-                        refuse(port, link, error)
+                    if place.isXDP, let link = link(at: place.place) {
+                        refuse(port, link, in: place.namespace, error)
                     } else {
                         portErrors[port.id] = error.description
                     }
@@ -421,10 +359,7 @@ extension Dataplane {
     }
 
     /// Interfaces whose frames are captured in the driver.
-    private var inDriver: [Int32: String] {
-        let interfaces = hooks.keys.filter(\.isXDP).map(\.interface) + spans.values.map(\.interface)
-        return interfaces.reduce(into: [:]) { $0[$1] = kernel.links[$1]?.name }
-    }
+    var placesInDriver: [InterfacePlace] { hooks.keys.filter(\.isXDP).map(\.place) + spans.values.map(\.place) }
 
     private static var attachedAtOnce: Int { 8 }
 
@@ -437,15 +372,14 @@ extension Dataplane {
         let capture: CaptureProgram = capture
         return Result { () throws(HostError) in
             try Background { () throws(HostError) in
-                let direction = hs_direction(UInt32(place.point.direction))
                 let program =
                     if let known {
                         known
                     } else if place.isXDP {
-                        try CaptureXDP.load(
-                            sharing: capture, slot: place.point.slot, direction: direction, interface: place.interface)
+                        try CaptureXDP.load(sharing: capture, for: place)
                     } else {
-                        try capture.load(slot: place.point.slot, direction: direction)
+                        try capture.load(
+                            slot: place.point.slot, direction: hs_direction(UInt32(place.point.direction)))
                     }
                 let hook = try CaptureHook(
                     program, interface: place.interface, name: name, ingress: place.ingress, kind: kind,
@@ -476,21 +410,6 @@ extension Dataplane {
         } catch {
             logger.error("\(error)")
         }
-    }
-
-    // MARK: What sockets lose
-
-    /// Counts what the sockets of span and inline ports have dropped since the last call.
-    func foldDrops() {
-        for (id, span) in spans { foldDrops(of: id, span) }
-        foldPairDrops()
-        foldPacketDrops()
-    }
-
-    private func foldDrops(of id: String, _ span: SpanPort) {
-        let point = CapturePoint(slot: span.slot, direction: 0)
-        guard let losers = previous?.losers[point] ?? current?.losers[point] else { return }
-        ledger.lose(span.takeDrops(), .receiveRingFull, taps: losers.taps, destinations: losers.destinations)
     }
 }
 

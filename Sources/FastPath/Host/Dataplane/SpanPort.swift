@@ -7,7 +7,7 @@ import Glibc
 
 /// One steered port. Detach it, publish a table without it, and only then let it go.
 final class SpanPort {
-    let interface: Int32
+    let place: InterfacePlace
     let name: String
     let slot: Int
     let numbers: [UInt16]
@@ -31,15 +31,17 @@ final class SpanPort {
     private var sockets: [XSKSocket] = []
     private var seenDrops: UInt64 = 0
 
-    /// Steers every queue of `link`.
+    /// Steers every queue of `link`; called inside the namespace of the interface, which the sockets belong to from then on.
     ///
     /// - Parameters:
+    ///   - place: of the same interface.
     ///   - numbers: one for each queue.
     ///   - chunks: for the fill rings, shared out evenly and marked as being there.
     init(
-        _ link: Link, slot: Int, numbers: [UInt16], chunks: [UInt32], worker: WorkerHost, ownTunnels: Int32
+        _ link: Link, at place: InterfacePlace, slot: Int, numbers: [UInt16], chunks: [UInt32], worker: WorkerHost,
+        ownTunnels: Int32
     ) throws(HostError) {
-        interface = link.index
+        self.place = place
         name = link.name
         self.slot = slot
         self.numbers = numbers
@@ -77,9 +79,20 @@ final class SpanPort {
     }
 
     /// Nobody has taken the steering program away.
-    var isInPlace: Bool { steer.isInPlace(on: interface) }
+    var isInPlace: Bool { steer.isInPlace(on: place.index) }
 
-    func restore() throws(HostError) { try steer.attach(interface: interface, name: name) }
+    /// Its interface has other RX queues than it had.
+    var hasOtherQueues: Bool {
+        let name = name
+        let now = try? within(place.namespace) { Ethtool.receiveQueues(name) }
+        return now.map { $0 != queues } ?? false
+    }
+
+    func restore() throws(HostError) {
+        try within(place.namespace) { [self] () throws(HostError) in
+            try steer.attach(interface: place.index, name: name)
+        }
+    }
 
     /// Gives the port's frames back to the host.
     func detach() { steer.detach() }

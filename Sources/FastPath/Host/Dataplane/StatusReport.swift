@@ -57,19 +57,18 @@ extension Dataplane {
             let kinds = Set(plan.hooks.compactMap { hooks[$0]?.kind.rawValue }).sorted(by: >)
             status.hook = kinds.isEmpty ? packetHook(plan) : kinds.joined(separator: "+")
         }
-        if let link = plan.link { describe(link, of: plan, in: &status) }
+        if let place = plan.place { describe(place, of: plan, in: &status) }
         return status
     }
 
     /// What the interface itself is like while the port is captured.
-    private func describe(_ link: Link, of plan: PortPlan, in status: inout PortStatus) {
+    private func describe(_ place: InterfacePlace, of plan: PortPlan, in status: inout PortStatus) {
         status.displaced = displacements[plan.port.id]
-        // Those are of this namespace alone.
-        var changes = plan.namespace == nil ? deviceChanges.words(link.index) : []
+        var changes = deviceChanges.words(place)
         if spans[plan.port.id] != nil { changes.append("promisc on") }
         if plan.hooks.contains(where: { hooks[$0]?.kind == .clsact }) { changes.append("qdisc clsact") }
         status.changes = changes.isEmpty ? nil : changes
-        let failure = plan.namespace == nil ? deviceChanges.failure(link.index) : nil
+        let failure = deviceChanges.failure(place)
         let reasons = [status.reason, failure].compactMap { $0 } + rivals(of: plan)
         status.reason = reasons.isEmpty ? nil : reasons.joined(separator: "; ")
     }

@@ -65,7 +65,7 @@ extension Dataplane {
     }
 
     private func obstacleToProgram(on link: Link) -> String? {
-        let steered = hooks.keys.filter(\.isXDP).map(\.interface) + spans.values.map(\.interface) + pairs.keys.joined()
+        let steered = (placesInDriver + pairs.keys.joined()).filter { $0.namespace == nil }.map(\.index)
         return PassPlan.obstacle(
             link, claimed: interfacesOfPorts.subtracting(steered), defaultRoutes: kernel.defaultRoutes())
     }

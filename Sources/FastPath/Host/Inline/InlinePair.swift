@@ -43,7 +43,8 @@ package final class InlinePair {
     /// Longest frames: one chunk, and what most drivers take without frames of several buffers.
     static let largestMTU = 3506
 
-    /// Connects two ports, or takes over what a run before has left.
+    /// Connects two ports, or takes over what a run before has left; called inside their namespace, which the sockets belong
+    /// to from then on.
     ///
     /// - Parameters:
     ///   - numbers: one for each queue of the first, then of the second.
@@ -73,7 +74,7 @@ package final class InlinePair {
             for link in links { try pins.settle(link) }
             try openSockets(count, chunks, worker)
         } catch {
-            for link in fresh { pins.remove(link.index, name: link.name) }
+            for link in fresh { pins.remove(link.index) }
             throw error
         }
     }
@@ -206,7 +207,7 @@ package final class InlinePair {
 
     // MARK: Keeping and ending
 
-    /// Puts right what is not as it was left, and looks whether the kernel could do without us.
+    /// Puts right what is not as it was left, and looks whether the kernel could do without us; called inside the namespace.
     ///
     /// - Parameter table: what the interfaces are called now.
     /// - Returns: names of the interfaces whose program somebody had detached.
@@ -236,9 +237,9 @@ package final class InlinePair {
     }
 
     /// Takes programs, pins and changed settings back.
-    func cut(_ table: LinkTable) {
+    func cut() {
         attachments = []
-        for link in links { pins.remove(link.index, name: table[link.index]?.name) }
+        for link in links { pins.remove(link.index) }
     }
 
     /// The kernel carries the frames from now on, also when this process has ended.

@@ -1,16 +1,23 @@
 // What of an `inline` pair outlives this process: a pinned link for each port, so that the kernel goes on carrying its
 // frames, and a mark for each setting of a port that we have changed. All of it is in one directory of the BPF file
-// system, named after the network namespace, which ends with the machine's run as the settings themselves do.
+// system, named after the network namespace, which ends with the machine's run as the settings themselves do. What is in
+// other namespaces has directories in it, so that whatever this process leaves behind, the next one knows it for its own.
 // Before it: the program names a pair, or the directory is there. After it: InlinePair.swift.
 
 import CLibBPF
 import CShims
 import Glibc
 
-/// The directory, locked for this process: `/sys/fs/bpf/heliostat/NAMESPACE`.
+/// The directory, locked for this process: `/sys/fs/bpf/heliostat/NAMESPACE`, or one of another namespace in it.
 package final class InlinePins {
     package let path: String
-    private var lock: Descriptor
+    /// Of the interfaces; nil for the dataplane's own.
+    package let namespace: NetworkNamespace?
+    /// What `netns-INODE` in this directory stands for, taken now or left by an earlier run.
+    private(set) var others: [NetworkNamespace: InlinePins] = [:]
+    /// The directory that this one is in.
+    private unowned let outer: InlinePins?
+    private var lock: Descriptor?
     /// Names of the marks that are in the directory.
     private var marks: Set<String> = []
 
@@ -21,14 +28,59 @@ package final class InlinePins {
     package init() throws(HostError) {
         try Self.mountFileSystem()
         path = try Self.place()
-        lock = try Self.make(path)
-        marks = Set(try directoryEntries(path).filter { !$0.hasPrefix("link-") })
+        (namespace, outer) = (nil, nil)
+        lock = try Self.take(path)
+        marks = Set(try directoryEntries(path).filter(Self.isMark))
+        for entry in try directoryEntries(path) where entry.hasPrefix(Self.foreign) {
+            guard let inode = UInt64(entry.dropFirst(Self.foreign.count)) else { continue }
+            let name = readLink("\(path)/\(entry)/\(Self.name)") ?? entry
+            let namespace = NetworkNamespace(name: name, inode: inode)
+            others[namespace] = try InlinePins(namespace, in: self)
+        }
     }
 
-    private static func make(_ path: String) throws(HostError) -> Descriptor {
-        for directory in [home, path] where mkdir(directory, 0o700) != 0 && errno != EEXIST {
-            throw .system("cannot make \(directory)")
-        }
+    private init(_ namespace: NetworkNamespace, in outer: InlinePins) throws(HostError) {
+        path = "\(outer.path)/\(Self.foreign)\(namespace.inode)"
+        self.namespace = namespace
+        self.outer = outer
+        try Self.make(path)
+        marks = Set(try directoryEntries(path).filter(Self.isMark))
+        try noteName()
+    }
+
+    /// The directory for the interfaces of a namespace; nil for the dataplane's own.
+    package func directory(of namespace: NetworkNamespace?) throws(HostError) -> InlinePins {
+        guard let namespace else { return self }
+        if let known = others[namespace] { return known }
+        let new = try InlinePins(namespace, in: self)
+        others = others.filter { $0.key.inode != namespace.inode }
+        others[namespace] = new
+        return new
+    }
+
+    /// Where the namespace is to be found again: a link, since files can there be none.
+    private func noteName() throws(HostError) {
+        guard let namespace else { return }
+        let link = "\(path)/\(Self.name)"
+        if readLink(link) == namespace.name { return }
+        unlink(link)
+        try check("cannot make \(link)") { symlink(namespace.name, link) }
+    }
+
+    private static let foreign = "netns-"
+    private static let name = "name"
+
+    private static func isMark(_ entry: String) -> Bool {
+        InterfaceSetting.allCases.contains { entry.hasPrefix("\($0.rawValue)-") }
+    }
+
+    private static func make(_ path: String) throws(HostError) {
+        if mkdir(path, 0o700) != 0 && errno != EEXIST { throw .system("cannot make \(path)") }
+    }
+
+    private static func take(_ path: String) throws(HostError) -> Descriptor {
+        try make(home)
+        try make(path)
         let lock = try Descriptor("cannot open \(path)") { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         if flock(lock.raw, LOCK_EX | LOCK_NB) != 0 {
             throw HostError("another heliostat-dataplane has inline ports in this network namespace; stop it first")
@@ -38,15 +90,15 @@ package final class InlinePins {
 
     /// Makes the directory again, with its marks, where somebody has removed it or them.
     func keep() throws(HostError) {
-        if access(path, F_OK) != 0 {
+        if let outer {
+            try outer.keep()
+            try Self.make(path)
+            try noteName()
+        } else if access(path, F_OK) != 0 {
             try Self.mountFileSystem()
-            lock = try Self.make(path)
+            lock = try Self.take(path)
         }
-        for mark in marks { try make(mark) }
-    }
-
-    private func make(_ mark: String) throws(HostError) {
-        if mkdir("\(path)/\(mark)", 0o700) != 0 && errno != EEXIST { throw .system("cannot make \(path)/\(mark)") }
+        for mark in marks { try Self.make("\(path)/\(mark)") }
     }
 
     /// Whether an earlier run has left something here.
@@ -97,11 +149,11 @@ package final class InlinePins {
 
     // MARK: Settings
 
-    /// Changes what is not as frames need it, and notes that it was us.
+    /// Changes what is not as frames need it, and notes that it was us; called inside the namespace.
     package func settle(_ link: Link) throws(HostError) {
         for setting in InterfaceSetting.allCases where try setting.isWrong(link.name) {
             let mark = mark(setting, link.index)
-            try make(mark)
+            try Self.make("\(path)/\(mark)")
             marks.insert(mark)
             try setting.set(link.name, right: true)
         }
@@ -116,30 +168,50 @@ package final class InlinePins {
 
     // MARK: The end
 
-    /// Takes an interface's program and settings back.
-    ///
-    /// - Parameter name: nil for an interface that has ended.
-    package func remove(_ interface: Int32, name: String?) {
+    /// Takes an interface's program and settings back, whatever it is called now.
+    package func remove(_ interface: Int32) {
         unpin(interface)
-        for setting in changes(interface) {
-            if let name { try? setting.set(name, right: false) }
+        let changed = changes(interface)
+        if changed.isEmpty { return }
+        // Where the namespace or the interface has ended, so have its settings.
+        try? within(namespace) {
+            guard let name = interfaceName(interface) else { return }
+            for setting in changed { try? setting.set(name, right: false) }
+        }
+        for setting in changed {
             marks.remove(mark(setting, interface))
             rmdir("\(path)/\(mark(setting, interface))")
         }
     }
 
-    /// Removes everything of interfaces that are none of `kept`.
-    package func sweep(keeping kept: Set<Int32>, _ links: LinkTable) {
-        let entries = (try? directoryEntries(path)) ?? []
+    /// Removes everything of interfaces that are none of `kept`, in other namespaces too.
+    package func sweep(keeping kept: Set<InterfacePlace>) {
+        let entries = ((try? directoryEntries(path)) ?? []).filter { $0.hasPrefix("link-") || Self.isMark($0) }
         let interfaces = Set(entries.compactMap { $0.split(separator: "-").last.flatMap { Int32($0) } })
-        for interface in interfaces.subtracting(kept) { remove(interface, name: links[interface]?.name) }
+        for interface in interfaces where !kept.contains(InterfacePlace(interface, in: namespace)) {
+            remove(interface)
+        }
+        for (key, other) in others {
+            other.sweep(keeping: kept)
+            if kept.contains(where: { $0.namespace == key }) { continue }
+            other.leave()
+            others[key] = nil
+        }
     }
 
     /// Removes the directory if nothing is left in it.
     package func leave() {
+        if namespace != nil { unlink("\(path)/\(Self.name)") }
         rmdir(path)
-        rmdir(Self.home)
+        if namespace == nil { rmdir(Self.home) }
     }
+}
+
+/// What a symbolic link says; nil where there is none.
+private func readLink(_ path: String) -> String? {
+    var room = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink(path, &room, room.count)
+    return count < 0 ? nil : String(decoding: room.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
 }
 
 private func directoryEntries(_ path: String) throws(HostError) -> [String] {

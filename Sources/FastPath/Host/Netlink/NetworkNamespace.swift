@@ -1,5 +1,5 @@
 // Another network namespace than the dataplane's own, in which ports are. Before it: a port's `netns`. After it:
-// PortNamespaces.swift, which looks at its interfaces, and CaptureHook.swift, which attaches to them.
+// PortNamespaces.swift, which looks at its interfaces, and whoever attaches to them or opens sockets there.
 
 import CShims
 import Glibc
@@ -24,6 +24,16 @@ package struct NetworkNamespace: Hashable {
         }
     }
 
+    /// One that was found before; whether it is there still shows when it is entered.
+    init(name: String, inode: UInt64) {
+        self.name = name
+        self.inode = inode
+    }
+
+    /// Whether the name still stands for it. What we hold open in there (AF_XDP and packet sockets) keeps it alive; its
+    /// name never does on our account, so that is where it shows that the owner has ended it.
+    var isThere: Bool { (try? Self.status(name))?.st_ino == ino_t(inode) }
+
     /// Runs a piece of work on a thread inside the namespace and waits for it.
     ///
     /// - Parameter body: what it opens stays in the namespace, and keeps it alive until it is closed.
@@ -45,17 +55,8 @@ package struct NetworkNamespace: Hashable {
 
     /// Opens what is a network namespace and nothing else: a path may lead to a device or a pipe.
     private static func open(_ name: String) throws(HostError) -> Descriptor {
-        let path = name.hasPrefix("/") ? name : "/run/netns/\(name)"
-        var found = stat()
-        var own = stat()
-        if stat(path, &found) != 0 {
-            if errno == ENOENT { throw HostError("there is no network namespace '\(name)'", code: ENOENT) }
-            throw .system("cannot open network namespace '\(name)'")
-        }
-        // All namespaces are of one file system.
-        guard stat("/proc/self/ns/net", &own) == 0, found.st_dev == own.st_dev else {
-            throw HostError("'\(path)' is not a network namespace")
-        }
+        _ = try status(name)
+        let path = path(name)
         let descriptor = try Descriptor("cannot open network namespace '\(name)'") {
             Glibc.open(path, O_RDONLY | O_CLOEXEC)
         }
@@ -63,6 +64,23 @@ package struct NetworkNamespace: Hashable {
             throw HostError("'\(path)' is a namespace, but not a network namespace")
         }
         return descriptor
+    }
+
+    private static func path(_ name: String) -> String { name.hasPrefix("/") ? name : "/run/netns/\(name)" }
+
+    /// - Throws: there is no such file, or it is no namespace.
+    private static func status(_ name: String) throws(HostError) -> stat {
+        var found = stat()
+        var own = stat()
+        if stat(path(name), &found) != 0 {
+            if errno == ENOENT { throw HostError("there is no network namespace '\(name)'", code: ENOENT) }
+            throw .system("cannot open network namespace '\(name)'")
+        }
+        // All namespaces are of one file system.
+        guard stat("/proc/self/ns/net", &own) == 0, found.st_dev == own.st_dev else {
+            throw HostError("'\(path(name))' is not a network namespace")
+        }
+        return found
     }
 
     private static func inode(of descriptor: Descriptor) throws(HostError) -> UInt64 {
