@@ -59,9 +59,9 @@ import Testing
             }
             try awaitCarriers(ends)
             try body(mirror) { program in
-                try mirror.apply(program)
+                // XDP that comes or goes takes the link of some NICs down, and a second or two of whoever asks for it.
+                try mirror.apply(program, seconds: 30)
                 try mirror.waitUntilReady(seconds: 60)
-                // Attaching XDP takes the link of some NICs down for a while.
                 try awaitCarriers(ends)
             }
             try mirror.apply(MirrorProgram(generation: 99))

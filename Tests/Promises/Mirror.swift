@@ -86,15 +86,18 @@ final class Mirror {
         }
     }
 
-    private func ask(_ request: DataplaneRequest) throws -> DataplaneReply {
+    private func ask(_ request: DataplaneRequest, seconds: Double = 5) throws -> DataplaneReply {
         let line = String(decoding: try JSONEncoder().encode(request), as: UTF8.self)
-        let reply = try JSONDecoder().decode(DataplaneReply.self, from: Data(try dataplane.request(line).utf8))
+        let reply = try JSONDecoder().decode(
+            DataplaneReply.self, from: Data(try dataplane.request(line, seconds: seconds).utf8))
         if let error = reply.error { throw LabError("the dataplane refused: \(error)") }
         return reply
     }
 
     @discardableResult
-    func apply(_ program: MirrorProgram) throws -> DataplaneStatus { try #require(try ask(.apply(program)).status) }
+    func apply(_ program: MirrorProgram, seconds: Double = 5) throws -> DataplaneStatus {
+        try #require(try ask(.apply(program), seconds: seconds).status)
+    }
     func status() throws -> DataplaneStatus { try #require(try ask(.status).status) }
     func statistics() throws -> DataplaneStatistics { try #require(try ask(.stats).stats) }
 

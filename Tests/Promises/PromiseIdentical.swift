@@ -44,10 +44,11 @@ extension Promises {
             try tapped(Mirror.program(direction, capture: capture, to: Self.everywhere), direction)
         }
 
-        /// The same through a packet socket.
-        @Test(arguments: [MirrorProgram.CaptureMode.tap, .xdp]) func udp(capture: MirrorProgram.CaptureMode) throws {
+        /// The same through a packet socket, and beside the kernel's way for super-frames.
+        @Test(arguments: [MirrorProgram.UplinkKind.udp, .device], [MirrorProgram.CaptureMode.tap, .xdp])
+        func uplink(kind: MirrorProgram.UplinkKind, capture: MirrorProgram.CaptureMode) throws {
             var program = Mirror.program(.both, capture: capture, to: Self.everywhere)
-            program.uplinks = [.init(interface: TappedPair.uplink, kind: .udp)]
+            program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)]
             try tapped(program, .both)
         }
 
@@ -139,7 +140,7 @@ extension Promises {
         /// One destination: the header goes into the received chunk's own headroom. Two: a copy each.
         @Test(
             arguments: [[Mirror.monitor], [Mirror.monitor, Mirror.second], [Mirror.monitor, Mirror.local]],
-            [(mtu: 1500, kind: MirrorProgram.UplinkKind.auto), (3400, .auto), (3400, .udp)])
+            [(mtu: 1500, kind: MirrorProgram.UplinkKind.auto), (3400, .auto), (3400, .udp), (1500, .device)])
         func span(destinations: [String], way: (mtu: Int, kind: MirrorProgram.UplinkKind)) throws {
             let (mtu, kind) = way
             var program = Mirror.program(.in, capture: .span, to: destinations)

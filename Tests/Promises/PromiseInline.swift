@@ -62,7 +62,7 @@ extension Promises {
             #expect(check.lost(of: sent) <= dropped, "\(what): \(check.frames) of \(sent.frames) arrived")
         }
 
-        @Test(arguments: [MirrorProgram.UplinkKind.auto, .udp])
+        @Test(arguments: [MirrorProgram.UplinkKind.auto, .udp, .device])
         func originalsAndCopies(kind: MirrorProgram.UplinkKind) throws {
             var program = Self.program()
             program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)]
