@@ -101,6 +101,11 @@ final class Mirror {
     func status() throws -> DataplaneStatus { try #require(try ask(.status).status) }
     func statistics() throws -> DataplaneStatistics { try #require(try ask(.stats).stats) }
 
+    /// The ways by which copies leave through the lab's uplink.
+    func uplinkKinds() throws -> [MirrorProgram.UplinkKind] {
+        try status().uplinks.first { $0.interface == TappedPair.uplink }?.kinds ?? []
+    }
+
     /// State of the destinations for a failure's message.
     var destinationsInWords: String { (try? status()).map { "\($0.destinations)" } ?? "nobody answers" }
 

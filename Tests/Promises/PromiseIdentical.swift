@@ -57,6 +57,7 @@ extension Promises {
         private func tapped(_ program: MirrorProgram, _ direction: MirrorProgram.Direction) throws {
             let destinations = Self.everywhere
             try Mirror.with(program, .init(mtu: 9000)) { mirror in
+                #expect(try mirror.uplinkKinds().contains(program.uplinks.first?.kind ?? .afXDP))
                 #expect(try mirror.status().uplinks.allSatisfy { $0.refused ?? 0 == 0 })
                 let (forth, back) = (try Self.streams(fromB: false), try Self.streams(fromB: true))
                 let receivers = try destinations.map { try mirror.receiver($0, forth + back) }
@@ -146,6 +147,7 @@ extension Promises {
             var program = Mirror.program(.in, capture: .span, to: destinations)
             if kind != .auto { program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)] }
             try Mirror.with(program, .init(mtu: mtu)) { mirror in
+                #expect(try mirror.uplinkKinds().contains(kind == .auto ? .afXDP : kind))
                 let longest = mtu + 14
                 let streams = try Self.streams(fromB: false).map { stream in
                     try Mirror.stream(

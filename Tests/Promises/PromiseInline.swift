@@ -67,6 +67,7 @@ extension Promises {
             var program = Self.program()
             program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)]
             try withWire(program, mtu: 3500) { mirror in
+                #expect(try mirror.uplinkKinds().contains(kind == .auto ? .afXDP : kind))
                 let port = try mirror.status().ports[0]
                 #expect(port.obtained == .inline && port.pair == TappedPair.otherPort && port.side == .peer)
                 #expect(port.hook == "xdp-native" && port.zeroCopy == false && (port.queues ?? 0) >= 2)
