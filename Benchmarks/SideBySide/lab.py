@@ -40,6 +40,7 @@ class Lab:
         self.prefix = f"hsbench{os.getpid()}"
         self.processes = []
         self.directory = None
+        self.receives_xdp = False
 
     def __enter__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="heliostat-bench-")
@@ -114,6 +115,7 @@ class Lab:
 
     def receive_xdp(self):
         """Receiving ends take XDP frames, by NAPI: without it a veth has no room for them (drivers/net/veth.c)."""
+        self.receives_xdp = True
         for namespace, device in (("host", "p-src"), ("dst", "e0"), ("mon", "e0")):
             self.do(namespace, "ethtool", "-K", device, "gro", "on")
 

@@ -138,6 +138,24 @@ class HeliostatUDP(Heliostat):
         return super().program() | {"uplinks": [{"interface": "uplink", "kind": "udp"}]}
 
 
+class HeliostatLive(Heliostat):
+    """The user engine with an uplink of kind live; the monitor's end receives XDP frames (by NAPI, as a NIC does)."""
+
+    name, what = "heliostat live", "uplink of kind live: many copies at once leave as XDP frames; GRO on at mon"
+
+    def program(self):
+        return super().program() | {"uplinks": [{"interface": "uplink", "kind": "live"}]}
+
+    def start(self):
+        self.lab.do("mon", "ethtool", "-K", "e0", "gro", "on")
+        super().start()
+
+    def stop(self):
+        super().stop()
+        if not self.lab.receives_xdp:
+            self.lab.do("mon", "ethtool", "-K", "e0", "gro", "off")
+
+
 class HeliostatXDP(Heliostat):
     """The same with the port captured by a native XDP program. On a veth it has to be asked for, and GRO to be on."""
 
@@ -238,5 +256,5 @@ class Broadcast(Peer):
 
 
 KERNEL = [
-    Untapped, Heliostat, HeliostatKernel, HeliostatAuto, HeliostatDevice, HeliostatUDP, HeliostatXDP, Mirred, Clone, Ceiling,
-    CeilingLive, Broadcast]
+    Untapped, Heliostat, HeliostatKernel, HeliostatAuto, HeliostatDevice, HeliostatUDP, HeliostatLive, HeliostatXDP, Mirred, Clone,
+    Ceiling, CeilingLive, Broadcast]

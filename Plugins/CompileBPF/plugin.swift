@@ -16,7 +16,7 @@ struct CompileBPF: BuildToolPlugin {
         // Every file is an input of every object: some programs include others (capture_xdp is capture with another hook).
         let inputs =
             files.filter { $0.pathExtension == "h" || $0.pathExtension == "c" }
-            + ["carry.h", "record.h"].map { kernelHeaders.appending(path: $0) } + [script]
+            + ["carry.h", "live.h", "record.h"].map { kernelHeaders.appending(path: $0) } + [script]
         return files.filter { $0.lastPathComponent.hasSuffix(".bpf.c") }.map { source in
             let name = source.lastPathComponent.replacing(".bpf.c", with: "")
             let output = context.pluginWorkDirectoryURL.appending(path: "\(name).object.swift")

@@ -54,7 +54,7 @@ import Testing
 
     @Test(arguments: [
         ("eth1,fast", "'fast' is no rule; write dedicated, fuse, kind=K, frames=N or bits=N"),
-        ("eth1,kind=tcp", "'tcp' is no kind; known: auto, af_xdp, device, udp"),
+        ("eth1,kind=tcp", "'tcp' is no kind; known: auto, af_xdp, device, udp, live"),
         ("eth1,frames=1k", "'1k' is not a number"), ("eth1,frames=0", "is not within 1 to 10^12"),
         ("eth1,dedicated,dedicated", "'dedicated' is there twice"), ("", "is not an interface name"),
     ])

@@ -106,6 +106,13 @@ final class Mirror {
         try status().uplinks.first { $0.interface == TappedPair.uplink }?.kinds ?? []
     }
 
+    /// Lets the monitor's end of the uplink receive by NAPI, and waits until an uplink of kind `live` makes use of it.
+    func takeXDPFrames() throws {
+        try lab.monitor.offloads(of: TappedPair.underlay, ["gro": true])
+        let isLive = try poll(seconds: 5, every: 0.05) { try uplinkKinds().contains(.live) }
+        #expect(isLive, "\(try status().uplinks)")
+    }
+
     /// State of the destinations for a failure's message.
     var destinationsInWords: String { (try? status()).map { "\($0.destinations)" } ?? "nobody answers" }
 

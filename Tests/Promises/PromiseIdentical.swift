@@ -32,10 +32,12 @@ extension Promises {
             }
         }
 
-        private func send(_ streams: [FrameStream], from namespace: Namespace) throws -> [SendReport] {
+        private func send(
+            _ streams: [FrameStream], from namespace: Namespace, _ rate: Double = 4_000
+        ) throws -> [SendReport] {
             try streams.map { stream in
                 let count = UInt64(stream.lengths.count * 3)
-                return try FrameSender(stream, in: namespace, interface: "eth0", rate: 4_000, count: count).wait()
+                return try FrameSender(stream, in: namespace, interface: "eth0", rate: rate, count: count).wait()
             }
         }
 
@@ -45,7 +47,7 @@ extension Promises {
         }
 
         /// The same through a packet socket, and beside the kernel's way for super-frames.
-        @Test(arguments: [MirrorProgram.UplinkKind.udp, .device], [MirrorProgram.CaptureMode.tap, .xdp])
+        @Test(arguments: [MirrorProgram.UplinkKind.udp, .device, .live], [MirrorProgram.CaptureMode.tap, .xdp])
         func uplink(kind: MirrorProgram.UplinkKind, capture: MirrorProgram.CaptureMode) throws {
             var program = Mirror.program(.both, capture: capture, to: Self.everywhere)
             program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)]
@@ -56,13 +58,16 @@ extension Promises {
 
         private func tapped(_ program: MirrorProgram, _ direction: MirrorProgram.Direction) throws {
             let destinations = Self.everywhere
+            let kind = program.uplinks.first?.kind ?? .afXDP
             try Mirror.with(program, .init(mtu: 9000)) { mirror in
-                #expect(try mirror.uplinkKinds().contains(program.uplinks.first?.kind ?? .afXDP))
+                if kind == .live { try mirror.takeXDPFrames() }
+                #expect(try mirror.uplinkKinds().contains(kind))
                 #expect(try mirror.status().uplinks.allSatisfy { $0.refused ?? 0 == 0 })
                 let (forth, back) = (try Self.streams(fromB: false), try Self.streams(fromB: true))
                 let receivers = try destinations.map { try mirror.receiver($0, forth + back) }
                 let atB = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: forth)
-                let sent = try send(forth, from: mirror.lab.a) + send(back, from: mirror.lab.b)
+                let rate = kind == .live ? 400_000.0 : 4_000
+                let sent = try send(forth, from: mirror.lab.a, rate) + send(back, from: mirror.lab.b, rate)
                 let wanted = zip(
                     forth.indices.map { _ in direction != .in } + back.indices.map { _ in direction != .out }, sent)
                 let copies = wanted.reduce(0) { $0 + ($1.0 ? $1.1.frames : 0) }
@@ -85,6 +90,10 @@ extension Promises {
                     check.expectWhole(sent, "original \(check.stream.id)")
                 }
                 try mirror.ledger(offered: Dictionary(uniqueKeysWithValues: destinations.map { ($0, copies) }))
+                if kind == .live {
+                    let uplink = try #require(try mirror.status().uplinks.first { $0.interface == TappedPair.uplink })
+                    #expect(uplink.refused == 0 && (uplink.xdpFrames ?? 0) > 0, "\(uplink)")
+                }
             }
         }
 
@@ -141,12 +150,13 @@ extension Promises {
         /// One destination: the header goes into the received chunk's own headroom. Two: a copy each.
         @Test(
             arguments: [[Mirror.monitor], [Mirror.monitor, Mirror.second], [Mirror.monitor, Mirror.local]],
-            [(mtu: 1500, kind: MirrorProgram.UplinkKind.auto), (3400, .auto), (3400, .udp), (1500, .device)])
+            [(mtu: 1500, kind: MirrorProgram.UplinkKind.auto), (3400, .auto), (3400, .udp), (1500, .device), (3400, .live)])
         func span(destinations: [String], way: (mtu: Int, kind: MirrorProgram.UplinkKind)) throws {
             let (mtu, kind) = way
             var program = Mirror.program(.in, capture: .span, to: destinations)
             if kind != .auto { program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)] }
             try Mirror.with(program, .init(mtu: mtu)) { mirror in
+                if kind == .live { try mirror.takeXDPFrames() }
                 #expect(try mirror.uplinkKinds().contains(kind == .auto ? .afXDP : kind))
                 let longest = mtu + 14
                 let streams = try Self.streams(fromB: false).map { stream in
@@ -155,7 +165,7 @@ extension Promises {
                         lengths: stream.lengths.filter { $0 <= longest }, flows: 5)
                 }
                 let receivers = try destinations.map { try mirror.receiver($0, streams) }
-                let sent = try send(streams, from: mirror.lab.feeder)
+                let sent = try send(streams, from: mirror.lab.feeder, kind == .live ? 400_000 : 4_000)
                 let copies = sent.reduce(0) { $0 + $1.frames }
                 for (receiver, destination) in zip(receivers, destinations) {
                     receiver.wait(seconds: 10) { $0.frames >= copies }

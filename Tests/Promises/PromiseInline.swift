@@ -62,11 +62,12 @@ extension Promises {
             #expect(check.lost(of: sent) <= dropped, "\(what): \(check.frames) of \(sent.frames) arrived")
         }
 
-        @Test(arguments: [MirrorProgram.UplinkKind.auto, .udp, .device])
+        @Test(arguments: [MirrorProgram.UplinkKind.auto, .udp, .device, .live])
         func originalsAndCopies(kind: MirrorProgram.UplinkKind) throws {
             var program = Self.program()
             program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)]
             try withWire(program, mtu: 3500) { mirror in
+                if kind == .live { try mirror.takeXDPFrames() }
                 #expect(try mirror.uplinkKinds().contains(kind == .auto ? .afXDP : kind))
                 let port = try mirror.status().ports[0]
                 #expect(port.obtained == .inline && port.pair == TappedPair.otherPort && port.side == .peer)

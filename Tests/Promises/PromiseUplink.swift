@@ -107,6 +107,45 @@ extension Promises {
             }
         }
 
+        /// Many copies at once go as XDP frames where the interface takes them, by AF_XDP where it does not, and it is told which:
+        /// each copy arrives once, in order.
+        @Test func xdpFrames() throws {
+            var program = Mirror.program()
+            program.taps[0].engine = .user
+            program.uplinks = [.init(interface: TappedPair.uplink, kind: .live)]
+            try Mirror.with(program) { mirror in
+                var count: UInt64 = 0
+                let uplink = { try #require(try mirror.status().uplinks.first) }
+                let copies = { (id: UInt32) in
+                    let stream = try Mirror.stream(id, lengths: [90, 100, 594, 1514])
+                    let receiver = try mirror.receiver(Mirror.monitor, [stream])
+                    let sent = try FrameSender(
+                        stream, in: mirror.lab.a, interface: "eth0", rate: 400_000, count: 20_000
+                    ).wait()
+                    receiver.wait(seconds: 5) { $0.frames >= sent.frames }
+                    try receiver.stop().streams[0].expectWhole(sent, "copies \(id)")
+                    count += sent.frames
+                    try mirror.ledger(offered: [Mirror.monitor: count])
+                }
+                let takesNone = try uplink()
+                #expect(takesNone.kinds == [.afXDP] && takesNone.xdpFrames == nil, "\(takesNone)")
+                #expect(takesNone.reason?.hasPrefix("no XDP frames: its other end") == true, "\(takesNone)")
+                try copies(1)
+                try mirror.takeXDPFrames()
+                try mirror.waitUntilReady()
+                try copies(2)
+                let takesThem = try uplink()
+                #expect(takesThem.kinds == [.afXDP, .live] && takesThem.reason == nil, "\(takesThem)")
+                #expect((takesThem.xdpFrames ?? 0) > 1_000 && takesThem.refused == 0, "\(takesThem)")
+                print("kind live: \(takesThem.xdpFrames ?? 0) of 20000 copies as XDP frames")
+                try mirror.lab.monitor.offloads(of: TappedPair.underlay, ["gro": false])
+                let isBack = try poll(seconds: 5, every: 0.05) { try uplink().kinds == [.afXDP] }
+                #expect(isBack)
+                try mirror.waitUntilReady()
+                try copies(3)
+            }
+        }
+
         /// Equal neighbours of one flow go as one super-frame of UDP, which the kernel takes apart: for an uplink without
         /// offloads before it leaves, else at the monitor's own vxlan device. Each copy arrives once, in order.
         @Test(arguments: [false, true]) func datagrams(offloads: Bool) throws {

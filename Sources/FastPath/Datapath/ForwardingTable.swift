@@ -63,6 +63,8 @@ struct Table {
     var destinations: UnsafeMutablePointer<Destination>
     var uplinks: UnsafeMutablePointer<UnsafeMutablePointer<Uplink>>
     var uplinkCount: Int
+    /// Captured records of a turn.
+    var budget: Int
     /// Of the uplinks, in their order.
     var limits: UnsafeMutablePointer<TokenBucket>
     var spans: UnsafeMutablePointer<UnsafeMutablePointer<SpanSource>>
@@ -133,7 +135,8 @@ public final class ForwardingTable {
                 serial: serial, generation: current.generation,
                 previousGeneration: previous?.generation ?? current.generation, slots: current.slots,
                 previousSlots: previous?.slots ?? current.slots, destinations: copied(destinations),
-                uplinks: copied(uplinks), uplinkCount: uplinks.count, limits: copied(buckets), spans: copied(spans),
+                uplinks: copied(uplinks), uplinkCount: uplinks.count,
+                budget: Self.budget(uplinks, lanes: inline.lanes.count), limits: copied(buckets), spans: copied(spans),
                 spanCount: spans.count, handovers: copied(handovers), handoverCount: handovers.count,
                 lanes: copied(inline.lanes), laneCount: inline.lanes.count,
                 heartbeats: copied(
@@ -142,6 +145,11 @@ public final class ForwardingTable {
                 returned: copied(returned), returnedCount: returned.count, granted: .allocate(capacity: max(1, wanted)),
                 wantedCount: wanted, packets: copied(packets.sources), packetCount: packets.sources.count,
                 own: own.keys, ownMask: own.mask))
+    }
+
+    private static func budget(_ uplinks: [UnsafeMutablePointer<Uplink>], lanes: Int) -> Int {
+        if lanes > 0 { return Worker.shortBudget }
+        return uplinks.contains { $0.pointee.live != nil } ? Worker.longBudget : Worker.budget
     }
 
     /// What the worker granted; valid once it acknowledged this table.

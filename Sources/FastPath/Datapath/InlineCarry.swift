@@ -57,7 +57,7 @@ extension Worker {
             }
             source.pointee.receive.advance(UInt32(truncatingIfNeeded: available))
             source.pointee.receive.release()
-            exit.pointee.kick()
+            exit.pointee.kick(&umem)
             lane.pointee.counters.add(passed, InlineCounters.Word.forwarded)
             lane.pointee.counters.add(available &- passed, InlineCounters.Word.blocked)
             source.pointee.refill(&umem)
@@ -74,7 +74,7 @@ extension Worker {
         let exit = lane.pointee.exit
         let counters = lane.pointee.counters
         exit.pointee.beginTurn(&umem)
-        if exit.pointee.transmit.pending() > 0 { exit.pointee.kick() }
+        if exit.pointee.transmit.pending() > 0 { exit.pointee.kick(&umem) }
         if exit.pointee.transmit.pending() == 0 {
             counters.words[InlineCounters.Word.clear] = now
         } else if lane.pointee.isCopying && now &- counters.words[InlineCounters.Word.clear] > InlineLane.patience {

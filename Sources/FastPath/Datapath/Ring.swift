@@ -70,6 +70,28 @@ package struct ProducerRing<Element: BitwiseCopyable>: ~Copyable {
     @inline(__always)
     package func publish() { producer.pointee.store(cursor, ordering: .releasing) }
 
+    /// Elements that are written and not published.
+    @inline(__always)
+    package var unpublished: UInt32 { cursor &- producer.pointee.load(ordering: .relaxed) }
+
+    /// The element `ahead` places after the first one that is not published. Precondition: `ahead < unpublished`.
+    @inline(__always)
+    package func peek(_ ahead: UInt32) -> Element {
+        elements[Int((producer.pointee.load(ordering: .relaxed) &+ ahead) & (size &- 1))]
+    }
+
+    /// Takes back the first `count` elements that are not published; those behind them move up. Precondition:
+    /// `count <= unpublished`.
+    package mutating func withdraw(_ count: UInt32) {
+        let first = producer.pointee.load(ordering: .relaxed)
+        cursor &-= count
+        var index = first
+        while index != cursor {
+            elements[Int(index & (size &- 1))] = elements[Int((index &+ count) & (size &- 1))]
+            index &+= 1
+        }
+    }
+
     /// Takes back the last element; the other side must not consume meanwhile. Precondition: `pending() > 0`.
     @inline(__always)
     package mutating func retract() -> Element {

@@ -32,17 +32,21 @@ public struct Uplink: ~Copyable {
     private let mostCalls: Int
     /// What sends instead of the kernel's AF_XDP.
     let datagrams: UnsafeMutablePointer<DatagramExit>?
+    /// Where many copies at once go instead of the TX ring.
+    let live: UnsafeMutablePointer<LiveExit>?
 
     /// - Parameters:
     ///   - bell: an eventfd that wakes another worker, which takes what is queued; -1 where the kernel does.
     ///   - asleep: 8 bytes, 1 while that worker is to be woken.
     ///   - datagrams: of a ring in plain memory, if a packet socket sends what is in it.
+    ///   - live: makes XDP frames of many copies at once; not beside any of the others.
     ///   - isZeroCopy: the driver sends from the chunks themselves.
     public init(
         socket: Int32, number: UInt16, transmit: RingMapping, completion: RingMapping, bell: Int32 = -1,
         asleep: UnsafeMutableRawPointer? = nil, datagrams: UnsafeMutablePointer<DatagramExit>? = nil,
-        isZeroCopy: Bool = false
+        live: UnsafeMutablePointer<LiveExit>? = nil, isZeroCopy: Bool = false
     ) {
+        self.live = live
         mostCalls = isZeroCopy ? 1 : 256
         self.datagrams = datagrams
         self.bell = bell
@@ -69,7 +73,7 @@ public struct Uplink: ~Copyable {
     mutating func makeRoom(_ count: Int, _ umem: inout UMEM) -> Bool {
         if hasRoom(count, umem) { return true }
         if !isStalled {
-            kick()
+            kick(&umem)
             reclaim(&umem)
             if hasRoom(count, umem) { return true }
         }
@@ -138,9 +142,10 @@ public struct Uplink: ~Copyable {
     /// once for every 16 descriptors that the ring can hold; without copying once. An error (the device is down, its queue is stopped) ends
     /// it: what is left goes with a later kick, and a full ring is counted where the next frame finds it.
     @inline(__always)
-    mutating func kick() {
-        transmit.publish()
+    mutating func kick(_ umem: inout UMEM) {
         isDirty = false
+        if let live, transmit.unpublished >= LiveExit.fewest { send(live, &umem) }
+        transmit.publish()
         if let asleep { wake(asleep) }
         if let datagrams {
             if !datagrams.pointee.flush() { isStalled = true }
@@ -155,6 +160,18 @@ public struct Uplink: ~Copyable {
                 break
             }
             calls &+= 1
+        }
+    }
+
+    /// Sends what is not published as XDP frames, as far as they can take it; never past anything that waits.
+    @inline(never)
+    private mutating func send(_ live: UnsafeMutablePointer<LiveExit>, _ umem: inout UMEM) {
+        while transmit.unpublished >= LiveExit.fewest && transmit.pending() == transmit.unpublished {
+            let sent = live.pointee.send(transmit, umem.base)
+            if sent == 0 { return }
+            for index in 0..<sent { umem.give(UMEM.chunk(of: transmit.peek(index).addr)) }
+            transmit.withdraw(sent)
+            inFlight &-= Int(sent)
         }
     }
 

@@ -46,8 +46,9 @@ struct Worker: ~Copyable {
     /// The host side's word for `toRealTime`.
     let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// Records or descriptors that one source may have in a turn.
+    /// Records or descriptors that one source may have in a turn, and captured records where many copies at once go another way.
     @inline(__always) static var budget: Int { 64 }
+    @inline(__always) static var longBudget: Int { 256 }
     @inline(__always) static var shortBudget: Int { 8 }
 }
 
@@ -68,7 +69,7 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
     // Copies must not keep originals waiting.
     if worker.pointee.held.pointee.load(ordering: .acquiring) == 0 {
         taken &+= worker.pointee.takeCaptured(
-            budget: table.pointee.laneCount == 0 ? Worker.budget : Worker.shortBudget)
+            budget: table.pointee.budget)
     }
     for index in 0..<table.pointee.handoverCount {
         taken &+= worker.pointee.takeHandedOver(table.pointee.handovers[index], budget: Worker.budget)
@@ -81,7 +82,7 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
     }
     for index in 0..<table.pointee.uplinkCount {
         let uplink = table.pointee.uplinks[index]
-        if uplink.pointee.isDirty || uplink.pointee.transmit.pending() > 0 { uplink.pointee.kick() }
+        if uplink.pointee.isDirty || uplink.pointee.transmit.pending() > 0 { uplink.pointee.kick(&worker.pointee.umem) }
     }
     return taken
 }
@@ -103,8 +104,9 @@ public func workerRun(_ memory: UnsafeMutableRawPointer) {
         } else if taken > 0 {
             idle = 0
             let table = worker.pointee.table
-            nap.follow(taken, mayWait: table.pointee.spanCount == 0 && table.pointee.packetCount == 0)
-            if taken < Worker.budget && table.pointee.laneCount == 0 { hs_sleep(nap.nanoseconds) }
+            let budget = table.pointee.budget
+            nap.follow(taken, budget, mayWait: table.pointee.spanCount == 0 && table.pointee.packetCount == 0)
+            if taken < budget && table.pointee.laneCount == 0 { hs_sleep(nap.nanoseconds) }
         } else if idle < Idle.spins {
             hs_pause()
             idle &+= 1

@@ -77,7 +77,9 @@ public struct UplinkStatus: Codable, Hashable, Sendable {
     public var queues: Int?
     /// AF_XDP alone: whether preferred busy polling was obtained; nil where it was not asked for.
     public var busyPoll: Bool?
-    /// AF_PACKET alone: copies counted as handed over that the kernel then did not take.
+    /// Kind `live` alone: copies that left as XDP frames, the others by AF_XDP.
+    public var xdpFrames: UInt64?
+    /// AF_PACKET and XDP frames: copies counted as handed over that the kernel then did not take.
     public var refused: UInt64?
     /// Where the program asks for one.
     public var fuse: FuseStatus?
@@ -87,6 +89,7 @@ public struct UplinkStatus: Codable, Hashable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case interface, kinds, dedicated, queues, refused, fuse, reason
         case zeroCopy = "zero_copy"
+        case xdpFrames = "xdp_frames"
         case busyPoll = "busy_poll"
     }
 

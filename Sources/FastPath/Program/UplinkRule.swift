@@ -13,6 +13,8 @@ extension MirrorProgram {
         /// An AF_PACKET socket: consecutive copies in one tunnel of one flow, equally long, go as one super-frame of UDP, other
         /// copies one by one.
         case udp
+        /// As `afXDP`, but many copies that wait at once go as XDP frames: experimental.
+        case live
     }
 
     /// What an operator allows on one interface that copies leave through.

@@ -34,8 +34,9 @@ enum {
     HS_BPF_F_XDP_DEV_BOUND_ONLY = 1 << 6,
     /* linux/if_xdp.h since 6.6: frames of several chunks. */
     HS_XDP_USE_SG = 1 << 4,
-    /* linux/if_link.h: attach in the driver, never in the generic path. */
+    /* linux/if_link.h: attach in the driver, never in the generic path; a loopback has that alone. */
     HS_XDP_FLAGS_DRV_MODE = 1 << 2,
+    HS_XDP_FLAGS_SKB_MODE = 1 << 1,
     /* linux/if.h, which cannot be included beside net/if.h. */
     HS_IFF_UP = 1 << 0,
     HS_IFF_LOOPBACK = 1 << 3,

@@ -2,10 +2,12 @@
    @_noLocks check accepts a call: none of them allocates or takes a lock of ours. */
 #pragma once
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/if_xdp.h>
 #include <linux/virtio_net.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -14,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "live.h"
 #include "record.h"
 
 #define HS_HOT static inline __attribute__((swift_attr("@_noLocks")))
@@ -111,6 +114,42 @@ HS_HOT int hs_send_messages(int socket, struct hs_message *messages, unsigned co
     long taken = syscall(SYS_sendmmsg, socket, messages, count, MSG_DONTWAIT);
 
     return taken < 0 ? -errno : (int)taken;
+}
+
+/* Bytes of a queue of live.bpf.c. */
+static inline size_t hs_live_size(void)
+{
+    return sizeof(struct hs_live_head) + HS_LIVE_MOST * sizeof(struct hs_live_copy);
+}
+
+/* Puts a copy into a queue of live.bpf.c, as the one `ahead` of the next. */
+HS_HOT void hs_put_live(struct hs_live_head *queue, unsigned ahead, const void *bytes, unsigned length)
+{
+    struct hs_live_copy *copy = (struct hs_live_copy *)(queue + 1) + ((queue->next + ahead) & (HS_LIVE_MOST - 1));
+
+    copy->length = length;
+    memcpy(copy->bytes, bytes, length);
+}
+
+/* Runs live.bpf.c for `count` copies of its queue: 0, or an errno. The queue says how many it had then. */
+HS_HOT int hs_run_live(int program, struct hs_live_head *queue, unsigned count)
+{
+    static const uint8_t start[HS_LIVE_START];
+    union bpf_attr attributes;
+    int error;
+
+    memset(&attributes, 0, sizeof attributes);
+    attributes.test.prog_fd = (uint32_t)program;
+    attributes.test.data_in = (uint64_t)(uintptr_t)start;
+    attributes.test.data_size_in = sizeof start;
+    attributes.test.repeat = count;
+    attributes.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+    /* More at once take more pages, each of which costs (docs/performance.md). */
+    attributes.test.batch_size = 64;
+    queue->end = queue->next + count;
+    error = syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attributes, sizeof attributes) < 0 ? errno : 0;
+    queue->end = queue->next;
+    return error;
 }
 
 /* Makes the kernel look at an empty fill ring again. */

@@ -89,6 +89,7 @@ package struct StatusCommand: AsyncParsableCommand {
     private static func kind(of uplink: JSON) -> String {
         var words = uplink["kinds"].items.map { display($0) }
         if let zeroCopy = uplink["zero_copy"].bool { words.append(zeroCopy ? "zero-copy" : "copy") }
+        if let frames = uplink["xdp_frames"].count { words.append("\(frames) as XDP frames") }
         if let refused = uplink["refused"].count, refused > 0 { words.append("\(refused) refused by the kernel") }
         return words.joined(separator: ", ")
     }

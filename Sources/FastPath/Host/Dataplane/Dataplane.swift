@@ -302,6 +302,7 @@ package final class Dataplane {
         inspectHooks()
         inspectSpans()
         inspectUplinks()
+        inspectLiveUplinks()
         deviceChanges.lookAgain()
         for worker in workers { worker.followClock() }
         inspectDevice()

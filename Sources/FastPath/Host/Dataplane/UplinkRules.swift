@@ -1,6 +1,7 @@
 // What an operator allows on the interfaces that copies leave through, against what there is. Before it: the program's
 // `uplinks`. After it: Reconcile.swift opens sockets by it, and status tells.
 
+import Glibc
 package import MirrorProgram
 
 extension Dataplane {
@@ -24,8 +25,12 @@ extension Dataplane {
             let rule = rule(of: link.name)
             let isDedicated = workers.contains { $0.uplinks[index]?.isDedicated == true }
             let sockets = workers.compactMap { $0.uplinks[index] }
-            let isAsRuled = sockets.allSatisfy {
-                $0.kind == .udp ? rule.kind == .udp && $0.combines == combines(link) : rule.kind != .udp
+            let isAsRuled = sockets.filter { $0.owner == nil }.allSatisfy {
+                switch rule.kind {
+                case .udp: $0.kind == .udp && $0.combines == combines(link)
+                case .live: $0.kind == .live || $0.obstacleToLive != nil
+                case .auto, .afXDP, .device: $0.kind == .afXDP && $0.obstacleToLive == nil
+                }
             }
             if rule.obstacle == nil, rule.dedicated == isDedicated, isAsRuled { continue }
             leave(uplink: index)
@@ -58,7 +63,8 @@ extension Dataplane {
         var isProgramNew = false
         do throws(HostError) {
             let uplink = try UplinkSocket(
-                link, number: number, worker: worker, workers: workers.count, isDedicated: rule.dedicated
+                link, number: number, worker: worker, workers: workers.count, isDedicated: rule.dedicated,
+                wantsLive: rule.kind == .live
             ) {
                 isProgramNew = putProgram(on: link)
                 return isProgramNew
@@ -72,6 +78,27 @@ extension Dataplane {
                 return UplinkSocket(to: other, of: owner, number: number, from: worker)
             }
             throw error
+        }
+    }
+
+    /// Why copies do not go as XDP frames through an uplink where they were asked to.
+    private func obstacleToLive(_ sockets: [UplinkSocket]) -> String? {
+        if let obstacle = sockets.lazy.compactMap(\.obstacleToLive).first { return "no XDP frames: \(obstacle)" }
+        let failed = sockets.lazy.map(\.liveError).first { $0 != 0 && $0 != EINTR }
+        return failed.map { HostError.system("no XDP frames at present", $0).description }
+    }
+
+    /// Once a second: an uplink of kind `live` whose interface takes XDP frames now and did not, or the other way round, is opened
+    /// anew. What the interface does not take is gone without a word.
+    func inspectLiveUplinks() {
+        for index in openInterfaces {
+            guard let link = kernel.links[index], rule(of: link.name).kind == .live else { continue }
+            let sockets = workers.compactMap { $0.uplinks[index] }.filter { $0.owner == nil }
+            guard let isPossible = try? LiveProgram.isPossible(toward: link),
+                sockets.contains(where: { $0.takesLive != isPossible })
+            else { continue }
+            logger.notice("\(link.name) takes \(isPossible ? "" : "no ")XDP frames now; opening it anew")
+            leave(uplink: index)
         }
     }
 
@@ -89,10 +116,16 @@ extension Dataplane {
             }
             let isWhole = encapsulation != nil && sockets.contains(where: takesWhole)
             status.kinds = isWhole ? [.afXDP, .device] : [.afXDP]
+            if sockets.contains(where: { $0.kind == .live }) {
+                status.kinds.append(.live)
+                status.refused = sockets.reduce(0) { $0 + $1.refused }
+                status.xdpFrames = sockets.reduce(0) { $0 + ($1.xdpFrames ?? 0) }
+            }
             status.zeroCopy = sockets.allSatisfy(\.isZeroCopy)
             status.reason = sockets.lazy.compactMap(\.obstacle).first.map { obstacle in
                 "copy mode: \(obstacle)" + (uplinkPrograms.reason(index).map { "; \($0)" } ?? "")
             }
+            status.reason = status.reason ?? obstacleToLive(sockets)
             status.queues = sockets.count
             status.busyPoll = workers[0].area.busyPolls ? sockets.allSatisfy(\.isBusyPolled) : nil
             return status
@@ -116,7 +149,12 @@ extension MirrorProgram.RateLimit {
 extension MirrorProgram.UplinkRule {
     /// Why this dataplane cannot do as it says; nil if it can.
     package var obstacle: String? {
-        guard kind == .udp && dedicated else { return nil }
-        return "uplink \(interface): kind udp shares the interface's queueing discipline; leave `dedicated` out"
+        switch kind {
+        case .udp where dedicated:
+            "uplink \(interface): kind udp shares the interface's queueing discipline; leave `dedicated` out"
+        case .live where dedicated:
+            "uplink \(interface): kind live copies each frame, and dedicated is for those that are not; leave one of them out"
+        default: nil
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 import CShims
 import FastPath
+import Glibc
 import MirrorProgram
 import Synchronization
 
@@ -28,6 +29,9 @@ final class UplinkSocket {
     /// Sends what is in `memory` through `packets`.
     private let datagrams: UnsafeMutablePointer<DatagramExit>?
     private let packets: Descriptor?
+    private let live: LiveProgram?
+    /// Why many copies do not go as XDP frames where they were asked to.
+    let obstacleToLive: HostError?
     /// Datagrams are put together: all that leaves here is in tunnels.
     let combines: Bool
     /// Frames may be longer than a chunk.
@@ -40,9 +44,12 @@ final class UplinkSocket {
 
     /// Binds to a queue of its own.
     ///
-    /// - Parameter remedy: of XSKSocket.open.
+    /// - Parameters:
+    ///   - wantsLive: many copies at once are to go as XDP frames.
+    ///   - remedy: of XSKSocket.open.
     init(
-        _ link: Link, number: UInt16, worker: WorkerHost, workers: Int, isDedicated: Bool, remedy: () -> Bool
+        _ link: Link, number: UInt16, worker: WorkerHost, workers: Int, isDedicated: Bool, wantsLive: Bool,
+        remedy: () -> Bool
     ) throws(HostError) {
         interface = link.index
         self.number = number
@@ -52,12 +59,18 @@ final class UplinkSocket {
         transmit = socket.data
         takesLongFrames = socket.takesLongFrames
         (owner, memory, datagrams, packets, combines) = (nil, nil, nil, nil, false)
+        var live: LiveProgram?
+        var obstacle: HostError?
+        if wantsLive {
+            do throws(HostError) { live = try LiveProgram(toward: link) } catch { obstacle = error }
+        }
+        (self.live, obstacleToLive) = (live, obstacle)
         segmentsTunnels = link.kind.isEmpty && Ethtool.has("tx-udp_tnl-segmentation", link.name)
         pointer = .allocate(capacity: 1)
         pointer.initialize(
             to: Uplink(
                 socket: socket.descriptor.raw, number: number, transmit: socket.data, completion: socket.completion,
-                isZeroCopy: socket.isZeroCopy))
+                live: live?.exit, isZeroCopy: socket.isZeroCopy))
     }
 
     /// Hands everything to the worker that has `other`.
@@ -68,7 +81,7 @@ final class UplinkSocket {
         self.owner = owner
         segmentsTunnels = false
         takesLongFrames = other.takesLongFrames
-        (socket, datagrams, packets, combines) = (nil, nil, nil, false)
+        (socket, datagrams, packets, live, obstacleToLive, combines) = (nil, nil, nil, nil, nil, false)
         let memory = MemoryUplink(
             number: number, size: Self.memorySize, bell: owner.bell.raw, asleep: owner.needWakeup)
         self.memory = memory
@@ -97,7 +110,7 @@ final class UplinkSocket {
                 area: worker.area.base, combines: combines))
         (self.datagrams, self.memory, transmit, pointer) = (datagrams, memory, memory.transmit.mapping, memory.uplink)
         (isDedicated, segmentsTunnels, takesLongFrames) = (false, false, true)
-        (socket, owner) = (nil, nil)
+        (socket, owner, live, obstacleToLive) = (nil, nil, nil, nil)
     }
 
     deinit {
@@ -111,10 +124,19 @@ final class UplinkSocket {
     }
 
     /// What of MirrorProgram.UplinkKind it is.
-    var kind: MirrorProgram.UplinkKind { datagrams == nil ? .afXDP : .udp }
+    var kind: MirrorProgram.UplinkKind { datagrams != nil ? .udp : live != nil ? .live : .afXDP }
 
     /// Copies that were handed over and that the kernel did not take then; as the worker has last said.
-    var refused: UInt64 { datagrams?.pointee.refused ?? 0 }
+    var refused: UInt64 { datagrams?.pointee.refused ?? live?.exit.pointee.refused ?? 0 }
+
+    /// Copies that left as XDP frames; nil for another kind.
+    var xdpFrames: UInt64? { live?.exit.pointee.sent }
+
+    /// Whether the interface took XDP frames when this was opened for them.
+    var takesLive: Bool { obstacleToLive?.code != EOPNOTSUPP }
+
+    /// What the kernel said to the last run of XDP frames, an errno; 0 for nothing.
+    var liveError: Int32 { live?.exit.pointee.error ?? 0 }
 
     /// Of the interface; 0 where another worker has the socket.
     var queue: Int { socket?.queue ?? 0 }

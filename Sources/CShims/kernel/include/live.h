@@ -1,0 +1,27 @@
+/* Copies between a worker (LiveExit.swift) and live.bpf.c, in one mapped BPF array of one element. Compiled for BPF and
+   imported by Swift alike. */
+#pragma once
+#include <linux/types.h>
+
+enum {
+    /* Copies of one run, a power of two. */
+    HS_LIVE_MOST = 256,
+    /* Bytes of a copy that fit into a frame of a page, beside what the kernel keeps in it (net/bpf/test_run.c). */
+    HS_LIVE_LONGEST = 3064,
+    /* Bytes of a frame before the program has seen it: the least that BPF_PROG_RUN takes. */
+    HS_LIVE_START = 14,
+};
+
+struct hs_live_copy {
+    __u64 length;
+    __u8 bytes[HS_LIVE_LONGEST];
+};
+
+/* Written by whoever is in the run: the worker outside of one, the program inside. */
+struct hs_live_head {
+    /* Numbers of the next copy, and of the one behind the last; modulo HS_LIVE_MOST their places. */
+    __u64 next, end;
+    /* Copies that could not be made frames of the uplink, ever. */
+    __u64 refused;
+    __u64 unused[5];
+};

@@ -1,0 +1,51 @@
+// Many copies at once as XDP frames of the uplink, instead of one skb each as AF_XDP makes them: BPF_PROG_RUN with live frames
+// (Documentation/bpf/bpf_prog_run.rst). Before it: Uplink.swift, which asks for it where enough copies wait. After it: live.bpf.c,
+// and the device's ndo_xdp_xmit.
+//
+// A run has a price of its own, some 20 µs, whatever it sends: below `fewest` copies AF_XDP is cheaper.
+
+import CShims
+
+/// A queue of copies that lies in a BPF array, and the program that empties it.
+public struct LiveExit: ~Copyable {
+    /// A run for fewer copies takes more CPU than their skbs (docs/performance.md, Copies as XDP frames).
+    @inline(__always) public static var fewest: UInt32 { 48 }
+
+    private let program: Int32
+    private let queue: UnsafeMutablePointer<hs_live_head>
+    /// The error of the last run, an errno; 0 if it had none.
+    public private(set) var error: Int32 = 0
+
+    /// - Parameters:
+    ///   - program: loaded; it must outlive this.
+    ///   - queue: its mapped array.
+    public init(program: Int32, queue: UnsafeMutableRawPointer) {
+        self.program = program
+        self.queue = queue.assumingMemoryBound(to: hs_live_head.self)
+    }
+
+    /// Copies that left.
+    public var sent: UInt64 { queue.pointee.next &- queue.pointee.refused }
+
+    /// Copies that could not be made frames of the uplink.
+    public var refused: UInt64 { queue.pointee.refused }
+
+    /// Sends the first copies of those that a ring has unpublished, as many as one run may have.
+    ///
+    /// - Returns: how many left, each of one descriptor; 0 where those that can leave so are few, or the kernel refuses.
+    @inline(__always)
+    mutating func send(_ ring: borrowing ProducerRing<xdp_desc>, _ area: UnsafeMutableRawPointer) -> UInt32 {
+        let most = min(ring.unpublished, UInt32(HS_LIVE_MOST))
+        var count: UInt32 = 0
+        while count < most {
+            let copy = ring.peek(count)
+            if copy.options & HS_XDP_PKT_CONTD != 0 || copy.len > UInt32(HS_LIVE_LONGEST) { break }
+            hs_put_live(queue, count, area + Int(copy.addr), copy.len)
+            count &+= 1
+        }
+        if count < Self.fewest { return 0 }
+        let first = queue.pointee.next
+        error = hs_run_live(program, queue, count)
+        return UInt32(truncatingIfNeeded: queue.pointee.next &- first)
+    }
+}
