@@ -110,7 +110,8 @@ final class Mirror {
     func takeXDPFrames() throws {
         try lab.monitor.offloads(of: TappedPair.underlay, ["gro": true])
         let isLive = try poll(seconds: 5, every: 0.05) { try uplinkKinds().contains(.live) }
-        #expect(isLive, "\(try status().uplinks)")
+        let uplinks = try status().uplinks
+        #expect(isLive, "\(uplinks)")
     }
 
     /// State of the destinations for a failure's message.

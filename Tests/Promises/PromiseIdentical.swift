@@ -150,7 +150,10 @@ extension Promises {
         /// One destination: the header goes into the received chunk's own headroom. Two: a copy each.
         @Test(
             arguments: [[Mirror.monitor], [Mirror.monitor, Mirror.second], [Mirror.monitor, Mirror.local]],
-            [(mtu: 1500, kind: MirrorProgram.UplinkKind.auto), (3400, .auto), (3400, .udp), (1500, .device), (3400, .live)])
+            [
+                (mtu: 1500, kind: MirrorProgram.UplinkKind.auto), (3400, .auto), (3400, .udp), (1500, .device),
+                (3400, .live),
+            ])
         func span(destinations: [String], way: (mtu: Int, kind: MirrorProgram.UplinkKind)) throws {
             let (mtu, kind) = way
             var program = Mirror.program(.in, capture: .span, to: destinations)

@@ -51,7 +51,7 @@ extension Worker {
             guard let way = destination.pointee.whole, destination.pointee.fate == Destination.noFate,
                 size &+ headers <= destination.pointee.frameLimit,
                 length &+ destination.pointee.headerLength <= longestPacket &+ 14,
-                destination.pointee.uplink.pointee.isEmptied()
+                destination.pointee.uplink.pointee.isEmptied(&umem)
             else { continue }
             let error = hs_send_whole(
                 way.socket, record, bytes, UInt16(truncatingIfNeeded: headers),
@@ -80,8 +80,8 @@ private var wholeWeight: Int { 8 }
 extension Uplink {
     /// Whether everything that was queued has left, after a kick if something was.
     @inline(__always)
-    mutating func isEmptied() -> Bool {
-        if isDirty || transmit.pending() > 0 { kick() }
+    mutating func isEmptied(_ umem: inout UMEM) -> Bool {
+        if isDirty || transmit.pending() > 0 { kick(&umem) }
         return transmit.pending() == 0
     }
 }

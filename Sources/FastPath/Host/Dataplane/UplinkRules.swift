@@ -2,6 +2,7 @@
 // `uplinks`. After it: Reconcile.swift opens sockets by it, and status tells.
 
 import Glibc
+import Logging
 package import MirrorProgram
 
 extension Dataplane {
