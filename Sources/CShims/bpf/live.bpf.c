@@ -7,7 +7,7 @@
 
 struct live_queue {
     struct hs_live_head head;
-    struct hs_live_copy copies[HS_LIVE_MOST];
+    __u8 bytes[HS_LIVE_ROOM];
 };
 
 struct {
@@ -34,12 +34,12 @@ int live(struct xdp_md *frame)
     /* It is attached to a loopback too, where nothing comes. */
     if (!queue || queue->head.next == queue->head.end)
         return XDP_PASS;
-    struct hs_live_copy *copy = &queue->copies[queue->head.next++ & (HS_LIVE_MOST - 1)];
-    __u32 length = copy->length;
+    struct hs_live_copy *copy = &queue->head.copies[queue->head.next++ & (HS_LIVE_MOST - 1)];
+    __u32 length = copy->length, offset = copy->offset;
 
     /* What is in the frame says nothing: the kernel uses the pages of one run again as they are. */
-    if (length < HS_LIVE_START || length > HS_LIVE_LONGEST || bpf_xdp_adjust_tail(frame, (int)length - HS_LIVE_START)
-        || bpf_xdp_store_bytes(frame, 0, copy->bytes, length)
+    if (length < HS_LIVE_START || length > HS_LIVE_LONGEST || offset > HS_LIVE_ROOM - HS_LIVE_LONGEST || bpf_xdp_adjust_tail(frame, (int)length - HS_LIVE_START)
+        || bpf_xdp_store_bytes(frame, 0, queue->bytes + offset, length)
         || bpf_redirect_map(&uplink, 0, XDP_DROP) != XDP_REDIRECT) {
         queue->head.refused++;
         return XDP_DROP;

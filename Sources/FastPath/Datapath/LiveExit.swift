@@ -36,11 +36,11 @@ public struct LiveExit: ~Copyable {
     @inline(__always)
     mutating func send(_ ring: borrowing ProducerRing<xdp_desc>, _ area: UnsafeMutableRawPointer) -> UInt32 {
         let most = min(ring.unpublished, UInt32(HS_LIVE_MOST))
-        var count: UInt32 = 0
+        var (count, offset): (UInt32, UInt32) = (0, 0)
         while count < most {
             let copy = ring.peek(count)
             if copy.options & HS_XDP_PKT_CONTD != 0 || copy.len > UInt32(HS_LIVE_LONGEST) { break }
-            hs_put_live(queue, count, area + Int(copy.addr), copy.len)
+            offset = hs_put_live(queue, count, offset, area + Int(copy.addr), copy.len)
             count &+= 1
         }
         if count < Self.fewest { return 0 }

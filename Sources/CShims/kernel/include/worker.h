@@ -119,16 +119,15 @@ HS_HOT int hs_send_messages(int socket, struct hs_message *messages, unsigned co
 /* Bytes of a queue of live.bpf.c. */
 static inline size_t hs_live_size(void)
 {
-    return sizeof(struct hs_live_head) + HS_LIVE_MOST * sizeof(struct hs_live_copy);
+    return sizeof(struct hs_live_head) + HS_LIVE_ROOM;
 }
 
-/* Puts a copy into a queue of live.bpf.c, as the one `ahead` of the next. */
-HS_HOT void hs_put_live(struct hs_live_head *queue, unsigned ahead, const void *bytes, unsigned length)
+/* Puts a copy into a queue of live.bpf.c, as the one `ahead` of the next: where the one behind it begins. */
+HS_HOT unsigned hs_put_live(struct hs_live_head *queue, unsigned ahead, unsigned offset, const void *bytes, unsigned length)
 {
-    struct hs_live_copy *copy = (struct hs_live_copy *)(queue + 1) + ((queue->next + ahead) & (HS_LIVE_MOST - 1));
-
-    copy->length = length;
-    memcpy(copy->bytes, bytes, length);
+    queue->copies[(queue->next + ahead) & (HS_LIVE_MOST - 1)] = (struct hs_live_copy){offset, length};
+    memcpy((uint8_t *)(queue + 1) + offset, bytes, length);
+    return (offset + length + HS_LIVE_LINE - 1) & ~(HS_LIVE_LINE - 1u);
 }
 
 /* Runs live.bpf.c for `count` copies of its queue: 0, or an errno. The queue says how many it had then. */
