@@ -170,8 +170,8 @@ extension Promises {
         }
 
         /// A TCP stream in super-frames, from `a` and to it, through the engine `kernel`, and through the worker with an
-        /// uplink of kind `device` or `udp`: on the wire behind the uplink they are segments.
-        @Test(arguments: [MirrorProgram.UplinkKind.auto, .device, .udp], [false, true])
+        /// uplink of kind `device`, `udp` or `live`: on the wire behind the uplink they are segments.
+        @Test(arguments: [MirrorProgram.UplinkKind.auto, .device, .udp, .live], [false, true])
         func superFrames(kind: MirrorProgram.UplinkKind, fromB: Bool) throws {
             var program = Mirror.program()
             program.taps[0].engine = kind == .auto ? .kernel : .user
@@ -180,7 +180,8 @@ extension Promises {
                 let (a, b) = (mirror.lab.a, mirror.lab.b)
                 for namespace in [a, b] { try namespace.offloads(of: "eth0", ["tso": true, "gso": true, "tx": true]) }
                 if kind != .auto {
-                    let kinds: [MirrorProgram.UplinkKind] = kind == .udp ? [.udp] : [.afXDP, .device]
+                    if kind == .live { try mirror.takeXDPFrames() }
+                    let kinds: [MirrorProgram.UplinkKind] = kind == .udp ? [.udp] : [.afXDP, kind]
                     #expect(try mirror.status().uplinks.first?.kinds == kinds, words(mirror))
                 }
                 let witness = TCPWitness(longest: 1514)

@@ -25,7 +25,7 @@ package struct XDPFeatures: OptionSet {
             family = Int(answer?.attributes(after: 4)[familyID]?.number(at: 0, as: UInt16.self) ?? 0)
         } catch {
             throw HostError(
-                "this kernel does not tell what the driver of \(name) does with XDP: inline needs Linux 6.3")
+                "this kernel does not tell what the driver of \(name) does with XDP: that takes Linux 6.3")
         }
         request = NetlinkRequest(type: family, flags: Int(NLM_F_ACK), header: header(getDevice))
         request.append(interfaceIndex, withUnsafeBytes(of: UInt32(interface)) { Array($0) })
