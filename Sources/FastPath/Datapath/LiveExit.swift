@@ -13,7 +13,7 @@ public struct LiveExit: ~Copyable {
 
     private let program: Int32
     private let queue: UnsafeMutablePointer<hs_live_head>
-    /// The error of the last run, an errno; 0 if it had none.
+    /// The error of the last run, an errno; 0 if it had none. There is no other run before the host side has taken it back.
     public private(set) var error: Int32 = 0
 
     /// - Parameters:
@@ -24,7 +24,13 @@ public struct LiveExit: ~Copyable {
         self.queue = queue.assumingMemoryBound(to: hs_live_head.self)
     }
 
-    /// Copies that left.
+    /// Lets runs begin again after one that failed.
+    public mutating func forgive() { error = 0 }
+
+    /// Copies that are in a run now.
+    public var waiting: UInt64 { queue.pointee.end &- queue.pointee.next }
+
+    /// Copies that were given to the device.
     public var sent: UInt64 { queue.pointee.next &- queue.pointee.refused }
 
     /// Copies that could not be made frames of the uplink.
@@ -35,17 +41,21 @@ public struct LiveExit: ~Copyable {
     /// - Returns: how many left, each of one descriptor; 0 where those that can leave so are few, or the kernel refuses.
     @inline(__always)
     mutating func send(_ ring: borrowing ProducerRing<xdp_desc>, _ area: UnsafeMutableRawPointer) -> UInt32 {
+        if error != 0 { return 0 }
         let most = min(ring.unpublished, UInt32(HS_LIVE_MOST))
         var (count, offset): (UInt32, UInt32) = (0, 0)
         while count < most {
             let copy = ring.peek(count)
             if copy.options & HS_XDP_PKT_CONTD != 0 || copy.len > UInt32(HS_LIVE_LONGEST) { break }
-            offset = hs_put_live(queue, count, offset, area + Int(copy.addr), copy.len)
+            offset = hs_put_live(queue, offset, area + Int(copy.addr), copy.len)
             count &+= 1
         }
-        if count < Self.fewest { return 0 }
         let first = queue.pointee.next
-        error = hs_run_live(program, queue, count)
+        if count >= Self.fewest {
+            let failed = hs_run_live(program, queue)
+            error = failed == EINTR ? 0 : failed
+        }
+        queue.pointee.end = queue.pointee.next
         return UInt32(truncatingIfNeeded: queue.pointee.next &- first)
     }
 }

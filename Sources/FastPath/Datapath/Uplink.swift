@@ -34,6 +34,8 @@ public struct Uplink: ~Copyable {
     let datagrams: UnsafeMutablePointer<DatagramExit>?
     /// Where many copies at once go instead of the TX ring.
     let live: UnsafeMutablePointer<LiveExit>?
+    /// Of the latest table: whether they may.
+    var mayRun = true
 
     /// - Parameters:
     ///   - bell: an eventfd that wakes another worker, which takes what is queued; -1 where the kernel does.
@@ -144,7 +146,7 @@ public struct Uplink: ~Copyable {
     @inline(__always)
     mutating func kick(_ umem: inout UMEM) {
         isDirty = false
-        if let live, transmit.unpublished >= LiveExit.fewest { send(live, &umem) }
+        if let live, mayRun, transmit.unpublished >= LiveExit.fewest { send(live, &umem) }
         transmit.publish()
         if let asleep { wake(asleep) }
         if let datagrams {

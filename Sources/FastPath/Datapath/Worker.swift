@@ -46,7 +46,8 @@ struct Worker: ~Copyable {
     /// The host side's word for `toRealTime`.
     let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// Records or descriptors that one source may have in a turn, and captured records where many copies at once go another way.
+    /// Records or descriptors that one source may have in a turn; where many copies at once go another way; captured records where
+    /// originals wait.
     @inline(__always) static var budget: Int { 64 }
     @inline(__always) static var longBudget: Int { 256 }
     @inline(__always) static var shortBudget: Int { 8 }
@@ -71,14 +72,15 @@ public func workerTurn(_ memory: UnsafeMutableRawPointer) -> Int {
         taken &+= worker.pointee.takeCaptured(
             budget: table.pointee.budget)
     }
+    let budget = max(table.pointee.budget, Worker.budget)
     for index in 0..<table.pointee.handoverCount {
-        taken &+= worker.pointee.takeHandedOver(table.pointee.handovers[index], budget: Worker.budget)
+        taken &+= worker.pointee.takeHandedOver(table.pointee.handovers[index], budget: budget)
     }
     for index in 0..<table.pointee.spanCount {
-        taken &+= worker.pointee.takeReceived(table.pointee.spans[index], budget: Worker.budget)
+        taken &+= worker.pointee.takeReceived(table.pointee.spans[index], budget: budget)
     }
     for index in 0..<table.pointee.packetCount {
-        taken &+= worker.pointee.takePackets(table.pointee.packets[index], budget: Worker.budget)
+        taken &+= worker.pointee.takePackets(table.pointee.packets[index], budget: budget)
     }
     for index in 0..<table.pointee.uplinkCount {
         let uplink = table.pointee.uplinks[index]
@@ -162,6 +164,8 @@ extension Worker {
         umem.reserve = table.pointee.reserve
         for index in 0..<table.pointee.uplinkCount {
             table.pointee.uplinks[index].pointee.limit = table.pointee.limits[index]
+            // A run waits where somebody attaches an XDP program at that moment, for longer than originals may.
+            table.pointee.uplinks[index].pointee.mayRun = table.pointee.laneCount == 0
         }
     }
 

@@ -77,7 +77,7 @@ public struct UplinkStatus: Codable, Hashable, Sendable {
     public var queues: Int?
     /// AF_XDP alone: whether preferred busy polling was obtained; nil where it was not asked for.
     public var busyPoll: Bool?
-    /// Kind `live` alone: copies that left as XDP frames, the others by AF_XDP.
+    /// Kind `live` alone: copies that were given to the device as XDP frames; the others left by AF_XDP.
     public var xdpFrames: UInt64?
     /// AF_PACKET and XDP frames: copies counted as handed over that the kernel then did not take.
     public var refused: UInt64?

@@ -122,33 +122,29 @@ static inline size_t hs_live_size(void)
     return sizeof(struct hs_live_head) + HS_LIVE_ROOM;
 }
 
-/* Puts a copy into a queue of live.bpf.c, as the one `ahead` of the next: where the one behind it begins. */
-HS_HOT unsigned hs_put_live(struct hs_live_head *queue, unsigned ahead, unsigned offset, const void *bytes, unsigned length)
+/* Puts a copy into a queue of live.bpf.c, as its last: where the one behind it begins. */
+HS_HOT unsigned hs_put_live(struct hs_live_head *queue, unsigned offset, const void *bytes, unsigned length)
 {
-    queue->copies[(queue->next + ahead) & (HS_LIVE_MOST - 1)] = (struct hs_live_copy){offset, length};
+    queue->copies[queue->end++ & (HS_LIVE_MOST - 1)] = (struct hs_live_copy){offset, length};
     memcpy((uint8_t *)(queue + 1) + offset, bytes, length);
     return (offset + length + HS_LIVE_LINE - 1) & ~(HS_LIVE_LINE - 1u);
 }
 
-/* Runs live.bpf.c for `count` copies of its queue: 0, or an errno. The queue says how many it had then. */
-HS_HOT int hs_run_live(int program, struct hs_live_head *queue, unsigned count)
+/* Runs live.bpf.c for the copies of its queue: 0, or an errno. The queue says how many it had then. */
+HS_HOT int hs_run_live(int program, struct hs_live_head *queue)
 {
     static const uint8_t start[HS_LIVE_START];
     union bpf_attr attributes;
-    int error;
 
     memset(&attributes, 0, sizeof attributes);
     attributes.test.prog_fd = (uint32_t)program;
     attributes.test.data_in = (uint64_t)(uintptr_t)start;
     attributes.test.data_size_in = sizeof start;
-    attributes.test.repeat = count;
+    attributes.test.repeat = (uint32_t)(queue->end - queue->next);
     attributes.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
     /* More at once take more pages, each of which costs (docs/performance.md). */
     attributes.test.batch_size = 64;
-    queue->end = queue->next + count;
-    error = syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attributes, sizeof attributes) < 0 ? errno : 0;
-    queue->end = queue->next;
-    return error;
+    return syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attributes, sizeof attributes) < 0 ? errno : 0;
 }
 
 /* Makes the kernel look at an empty fill ring again. */

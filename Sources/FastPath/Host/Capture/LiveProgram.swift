@@ -23,8 +23,8 @@ final class LiveProgram {
         if try !Self.isPossible(toward: link) {
             throw HostError(
                 link.kind == "veth"
-                    ? "its other end makes no use of NAPI: 'ethtool -K PEER gro on' there"
-                    : "its driver sends no XDP frames, or none as it is set", code: EOPNOTSUPP)
+                    ? "its other end does not receive by NAPI; 'ethtool -K PEER gro on' there makes it"
+                    : "its driver sends none, or none as it is set")
         }
         object = try BPFObject("live", base64: liveObject)
         try object.load("live")

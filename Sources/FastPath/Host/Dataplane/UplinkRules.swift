@@ -1,7 +1,6 @@
 // What an operator allows on the interfaces that copies leave through, against what there is. Before it: the program's
 // `uplinks`. After it: Reconcile.swift opens sockets by it, and status tells.
 
-import Glibc
 import Logging
 package import MirrorProgram
 
@@ -85,18 +84,19 @@ extension Dataplane {
     /// Why copies do not go as XDP frames through an uplink where they were asked to.
     private func obstacleToLive(_ sockets: [UplinkSocket]) -> String? {
         if let obstacle = sockets.lazy.compactMap(\.obstacleToLive).first { return "no XDP frames: \(obstacle)" }
-        let failed = sockets.lazy.map(\.liveError).first { $0 != 0 && $0 != EINTR }
+        let failed = sockets.lazy.map(\.liveError).first { $0 != 0 }
         return failed.map { HostError.system("no XDP frames at present", $0).description }
     }
 
     /// Once a second: an uplink of kind `live` whose interface takes XDP frames now and did not, or the other way round, is opened
-    /// anew. What the interface does not take is gone without a word.
+    /// anew, since what the interface does not take is gone without a word; and runs that have failed are tried again.
     func inspectLiveUplinks() {
         for index in openInterfaces {
             guard let link = kernel.links[index], rule(of: link.name).kind == .live else { continue }
             let sockets = workers.compactMap { $0.uplinks[index] }.filter { $0.owner == nil }
+            for socket in sockets where socket.liveError != 0 { socket.forgive() }
             guard let isPossible = try? LiveProgram.isPossible(toward: link),
-                sockets.contains(where: { $0.takesLive != isPossible })
+                sockets.contains(where: { $0.tookXDPFrames != isPossible })
             else { continue }
             logger.notice("\(link.name) takes \(isPossible ? "" : "no ")XDP frames now; opening it anew")
             leave(uplink: index)

@@ -4,7 +4,6 @@
 
 import CShims
 import FastPath
-import Glibc
 import MirrorProgram
 import Synchronization
 
@@ -32,6 +31,8 @@ final class UplinkSocket {
     private let live: LiveProgram?
     /// Why many copies do not go as XDP frames where they were asked to.
     let obstacleToLive: HostError?
+    /// Whether the interface took XDP frames when this was opened for them.
+    let tookXDPFrames: Bool
     /// Datagrams are put together: all that leaves here is in tunnels.
     let combines: Bool
     /// Frames may be longer than a chunk.
@@ -61,6 +62,7 @@ final class UplinkSocket {
         (owner, memory, datagrams, packets, combines) = (nil, nil, nil, nil, false)
         var live: LiveProgram?
         var obstacle: HostError?
+        tookXDPFrames = wantsLive && (try? LiveProgram.isPossible(toward: link)) ?? false
         if wantsLive {
             do throws(HostError) { live = try LiveProgram(toward: link) } catch { obstacle = error }
         }
@@ -82,6 +84,7 @@ final class UplinkSocket {
         segmentsTunnels = false
         takesLongFrames = other.takesLongFrames
         (socket, datagrams, packets, live, obstacleToLive, combines) = (nil, nil, nil, nil, nil, false)
+        tookXDPFrames = false
         let memory = MemoryUplink(
             number: number, size: Self.memorySize, bell: owner.bell.raw, asleep: owner.needWakeup)
         self.memory = memory
@@ -110,7 +113,7 @@ final class UplinkSocket {
                 area: worker.area.base, combines: combines))
         (self.datagrams, self.memory, transmit, pointer) = (datagrams, memory, memory.transmit.mapping, memory.uplink)
         (isDedicated, segmentsTunnels, takesLongFrames) = (false, false, true)
-        (socket, owner, live, obstacleToLive) = (nil, nil, nil, nil)
+        (socket, owner, live, obstacleToLive, tookXDPFrames) = (nil, nil, nil, nil, false)
     }
 
     deinit {
@@ -129,14 +132,13 @@ final class UplinkSocket {
     /// Copies that were handed over and that the kernel did not take then; as the worker has last said.
     var refused: UInt64 { datagrams?.pointee.refused ?? live?.exit.pointee.refused ?? 0 }
 
-    /// Copies that left as XDP frames; nil for another kind.
+    /// Copies that were given to the device as XDP frames; nil for another kind.
     var xdpFrames: UInt64? { live?.exit.pointee.sent }
 
-    /// Whether the interface took XDP frames when this was opened for them.
-    var takesLive: Bool { obstacleToLive?.code != EOPNOTSUPP }
-
-    /// What the kernel said to the last run of XDP frames, an errno; 0 for nothing.
+    /// What the kernel said to the last run of XDP frames, an errno; 0 for nothing. Then there is none before `forgive`.
     var liveError: Int32 { live?.exit.pointee.error ?? 0 }
+
+    func forgive() { live?.exit.pointee.forgive() }
 
     /// Of the interface; 0 where another worker has the socket.
     var queue: Int { socket?.queue ?? 0 }
@@ -161,7 +163,7 @@ final class UplinkSocket {
             address.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
         }
         let descriptors = transmit.elements.assumingMemoryBound(to: xdp_desc.self)
-        var frames: UInt64 = 0
+        var frames = live?.exit.pointee.waiting ?? 0
         var index = word(transmit.consumer)
         while index != word(transmit.producer) {
             if descriptors[Int(index & (transmit.size - 1))].options & HS_XDP_PKT_CONTD == 0 { frames += 1 }
