@@ -43,24 +43,34 @@ extension Promises {
             [try Mirror.stream(1, flows: 8), try Mirror.stream(2, fromB: true, flows: 8)]
         }
 
-        /// Both at once, each moving between CPUs.
-        private static func send(_ streams: [FrameStream], _ mirror: Mirror, _ count: UInt64) throws -> [FrameSender] {
+        /// Both at once, each moving between CPUs a hundred times a second.
+        private static func send(
+            _ streams: [FrameStream], _ mirror: Mirror, _ count: UInt64, rate: Double = 5_000
+        ) throws -> [FrameSender] {
             let (a, b) = (mirror.lab.a, mirror.lab.b)
+            let every = UInt64(rate / 100)
             return [
-                try FrameSender(streams[0], in: a, interface: "eth0", rate: 5_000, count: count, moveEvery: 50),
-                try FrameSender(streams[1], in: b, interface: "eth0", rate: 5_000, count: count, moveEvery: 70),
+                try FrameSender(streams[0], in: a, interface: "eth0", rate: rate, count: count, moveEvery: every),
+                try FrameSender(
+                    streams[1], in: b, interface: "eth0", rate: rate, count: count, moveEvery: every * 7 / 5),
             ]
         }
 
-        /// - Parameter queues: of the uplink: workers beyond them hand their copies over.
-        @Test(arguments: [1, 2]) func everyCopyOnce(queues: Int) throws {
+        /// - Parameter way: queues of the uplink, beyond which workers hand their copies over, and its kind. As XDP frames many
+        ///   at once are given to the kernel, so there many have to be handed over.
+        @Test(arguments: [(queues: 1, kind: MirrorProgram.UplinkKind.auto), (2, .auto), (1, .live)])
+        func everyCopyOnce(way: (queues: Int, kind: MirrorProgram.UplinkKind)) throws {
+            let (queues, kind) = way
             let monitor = Mirror.destination(Mirror.monitor)
             try Mirror.with(Mirror.program(.out), dataplane: ["--workers", "4"]) { mirror in
                 if queues > 1 {
                     try mirror.lab.host.command(
                         "ethtool", "-L", TappedPair.uplink, "tx", "\(queues)", "rx", "\(queues)")
                 }
-                try mirror.apply(Self.program([monitor], [monitor], generation: 2))
+                var program = Self.program([monitor], [monitor], generation: 2)
+                program.uplinks = [.init(interface: TappedPair.uplink, kind: kind)]
+                try mirror.apply(program)
+                if kind == .live { try mirror.takeXDPFrames() }
                 try mirror.waitUntilReady()
                 let status = try mirror.status()
                 #expect(status.workers.count == 4)
@@ -68,7 +78,8 @@ extension Promises {
                 #expect(status.uplinks.map(\.queues) == [queues], "\(status.uplinks)")
                 let streams = try Self.streams()
                 let copies = try mirror.receiver(Mirror.monitor, streams)
-                let senders = try Self.send(streams, mirror, 20_000)
+                let isLive = kind == .live
+                let senders = try Self.send(streams, mirror, isLive ? 100_000 : 20_000, rate: isLive ? 75_000 : 5_000)
                 let sent = try senders.map { try $0.wait() }
                 let total = sent.reduce(0) { $0 + $1.frames }
                 copies.wait(seconds: 20) { $0.frames >= total }
@@ -76,6 +87,8 @@ extension Promises {
                 #expect(report.missed == 0)
                 for (check, sent) in zip(report.streams, sent) { check.expectWhole(sent, "stream \(check.stream.id)") }
                 try mirror.ledger(offered: [Mirror.monitor: total])
+                let frames = try mirror.status().uplinks.first?.xdpFrames
+                #expect(isLive ? (frames ?? 0) > 0 : frames == nil, "\(frames ?? 0) XDP frames")
             }
         }
 
