@@ -69,6 +69,8 @@ extension Promises {
             try withWire(program, mtu: 3500) { mirror in
                 if kind == .live { try mirror.takeXDPFrames() }
                 #expect(try mirror.uplinkKinds().contains(kind == .auto ? .afXDP : kind))
+                let reason = try mirror.status().uplinks.first { $0.interface == TappedPair.uplink }?.reason
+                #expect(reason == (kind == .live ? "no XDP frames from a worker that carries inline ports" : nil))
                 let port = try mirror.status().ports[0]
                 #expect(port.obtained == .inline && port.pair == TappedPair.otherPort && port.side == .peer)
                 #expect(port.hook == "xdp-native" && port.zeroCopy == false && (port.queues ?? 0) >= 2)

@@ -38,8 +38,8 @@ int live(struct xdp_md *frame)
     __u32 length = copy->length, offset = copy->offset;
 
     /* What is in the frame says nothing: the kernel uses the pages of one run again as they are. */
-    if (length < HS_LIVE_START || length > HS_LIVE_LONGEST || offset > HS_LIVE_ROOM - HS_LIVE_LONGEST || bpf_xdp_adjust_tail(frame, (int)length - HS_LIVE_START)
-        || bpf_xdp_store_bytes(frame, 0, queue->bytes + offset, length)
+    if (length < HS_LIVE_START || length > HS_LIVE_LONGEST || offset > HS_LIVE_ROOM - HS_LIVE_LONGEST
+        || bpf_xdp_adjust_tail(frame, (int)length - HS_LIVE_START) || bpf_xdp_store_bytes(frame, 0, queue->bytes + offset, length)
         || bpf_redirect_map(&uplink, 0, XDP_DROP) != XDP_REDIRECT) {
         queue->head.refused++;
         return XDP_DROP;

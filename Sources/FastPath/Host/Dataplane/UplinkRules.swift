@@ -82,8 +82,11 @@ extension Dataplane {
     }
 
     /// Why copies do not go as XDP frames through an uplink where they were asked to.
-    private func obstacleToLive(_ sockets: [UplinkSocket]) -> String? {
+    private func obstacleToLive(_ index: Int32, _ sockets: [UplinkSocket]) -> String? {
         if let obstacle = sockets.lazy.compactMap(\.obstacleToLive).first { return "no XDP frames: \(obstacle)" }
+        if workers.contains(where: { $0.uplinks[index]?.kind == .live && !laneShape(of: $0).isEmpty }) {
+            return "no XDP frames from a worker that carries inline ports"
+        }
         let failed = sockets.lazy.map(\.liveError).first { $0 != 0 }
         return failed.map { HostError.system("no XDP frames at present", $0).description }
     }
@@ -126,7 +129,7 @@ extension Dataplane {
             status.reason = sockets.lazy.compactMap(\.obstacle).first.map { obstacle in
                 "copy mode: \(obstacle)" + (uplinkPrograms.reason(index).map { "; \($0)" } ?? "")
             }
-            status.reason = status.reason ?? obstacleToLive(sockets)
+            status.reason = status.reason ?? obstacleToLive(index, sockets)
             status.queues = sockets.count
             status.busyPoll = workers[0].area.busyPolls ? sockets.allSatisfy(\.isBusyPolled) : nil
             return status
