@@ -79,13 +79,25 @@ extension Promises {
                 let streams = try Self.streams()
                 let copies = try mirror.receiver(Mirror.monitor, streams)
                 let isLive = kind == .live
+                let before = try mirror.lab.host.counters(of: TappedPair.uplink)
                 let senders = try Self.send(streams, mirror, isLive ? 100_000 : 20_000, rate: isLive ? 75_000 : 5_000)
                 let sent = try senders.map { try $0.wait() }
                 let total = sent.reduce(0) { $0 + $1.frames }
                 copies.wait(seconds: 20) { $0.frames >= total }
-                let report = try copies.stop()
+                let report = copies.settle()
+                try copies.stop()
                 #expect(report.missed == 0)
-                for (check, sent) in zip(report.streams, sent) { check.expectWhole(sent, "stream \(check.stream.id)") }
+                let dropped = try (mirror.lab.host.counters(of: TappedPair.uplink) - before).sendDropped
+                for (check, sent) in zip(report.streams, sent) {
+                    // Workers move between CPUs, and whoever empties the veth's ring of 256 may be waiting for another one.
+                    if isLive && dropped > 0 {
+                        print("kind live: \(dropped) copies found no room in the veth's ring")
+                        #expect(check.lost(of: sent) <= dropped)
+                        #expect(check.duplicates == 0 && check.reordered == 0 && check.differing == 0)
+                    } else {
+                        check.expectWhole(sent, "stream \(check.stream.id)")
+                    }
+                }
                 try mirror.ledger(offered: [Mirror.monitor: total])
                 let frames = try mirror.status().uplinks.first?.xdpFrames
                 #expect(isLive ? (frames ?? 0) > 0 : frames == nil, "\(frames ?? 0) XDP frames")

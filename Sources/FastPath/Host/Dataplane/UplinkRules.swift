@@ -98,7 +98,7 @@ extension Dataplane {
             guard let link = kernel.links[index], rule(of: link.name).kind == .live else { continue }
             let sockets = workers.compactMap { $0.uplinks[index] }.filter { $0.owner == nil }
             for socket in sockets where socket.liveError != 0 { socket.forgive() }
-            guard let isPossible = try? LiveProgram.isPossible(toward: link),
+            guard let isPossible = LiveProgram.isPossible(toward: link),
                 sockets.contains(where: { $0.tookXDPFrames != isPossible })
             else { continue }
             logger.notice("\(link.name) takes \(isPossible ? "" : "no ")XDP frames now; opening it anew")

@@ -62,7 +62,7 @@ final class UplinkSocket {
         (owner, memory, datagrams, packets, combines) = (nil, nil, nil, nil, false)
         var live: LiveProgram?
         var obstacle: HostError?
-        tookXDPFrames = wantsLive && (try? LiveProgram.isPossible(toward: link)) ?? false
+        tookXDPFrames = wantsLive && LiveProgram.isPossible(toward: link) ?? false
         if wantsLive {
             do throws(HostError) { live = try LiveProgram(toward: link) } catch { obstacle = error }
         }
