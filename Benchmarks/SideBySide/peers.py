@@ -141,22 +141,17 @@ class HeliostatUDP(Heliostat):
 class HeliostatLive(Heliostat):
     """The user engine with an uplink of kind live; the monitor's end receives XDP frames (by NAPI, as a NIC does)."""
 
-    name, what = "heliostat live", "uplink of kind live: many copies at once leave as XDP frames; GRO on at mon, no TSO"
-    had_tso = False
+    name, what = "heliostat live", "uplink of kind live: many copies at once leave as XDP frames; GRO on at mon"
 
     def program(self):
         return super().program() | {"uplinks": [{"interface": "uplink", "kind": "live"}]}
 
     def start(self):
         self.lab.do("mon", "ethtool", "-K", "e0", "gro", "on")
-        self.had_tso = "tcp-segmentation-offload: on" in self.lab.do("host", "ethtool", "-k", "uplink")
-        self.lab.do("host", "ethtool", "-K", "uplink", "tso", "off")
         super().start()
 
     def stop(self):
         super().stop()
-        if self.had_tso:
-            self.lab.do("host", "ethtool", "-K", "uplink", "tso", "on")
         if not self.lab.receives_xdp:
             self.lab.do("mon", "ethtool", "-K", "e0", "gro", "off")
 

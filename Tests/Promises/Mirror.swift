@@ -106,10 +106,9 @@ final class Mirror {
         try status().uplinks.first { $0.interface == TappedPair.uplink }?.kinds ?? []
     }
 
-    /// Lets the monitor's end of the uplink receive by NAPI, but put no segments together, and all that is sent there wait in one
-    /// queue; then waits until an uplink of kind `live` makes use of it.
+    /// Lets the monitor's end of the uplink receive by NAPI, but put no segments together, and waits until an uplink of kind
+    /// `live` makes use of it.
     func takeXDPFrames() throws {
-        try lab.host.offloads(of: TappedPair.uplink, ["tso": false])
         try lab.monitor.ip("link set \(TappedPair.underlay) gro_max_size 1")
         try lab.monitor.offloads(of: TappedPair.underlay, ["gro": true])
         let isLive = try poll(seconds: 5, every: 0.05) { try uplinkKinds().contains(.live) }

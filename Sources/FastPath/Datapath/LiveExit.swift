@@ -11,6 +11,9 @@ public struct LiveExit: ~Copyable {
     /// A run for fewer copies takes more CPU than their skbs (docs/performance.md, Copies as XDP frames).
     @inline(__always) public static var fewest: UInt32 { 48 }
 
+    /// Runs for fewer that may follow one for as many.
+    @inline(__always) static var followers: Int { 8 }
+
     private let program: Int32
     private let queue: UnsafeMutablePointer<hs_live_head>
     /// The error of the last run, an errno; 0 if it had none. There is no other run before the host side has taken it back.
@@ -38,7 +41,7 @@ public struct LiveExit: ~Copyable {
 
     /// Sends the first copies of those that a ring has unpublished, as many as one run may have.
     ///
-    /// - Returns: how many left, each of one descriptor; 0 where those that can leave so are few, or the kernel refuses.
+    /// - Returns: how many left, each of one descriptor; 0 where the first cannot leave so, or the kernel refuses.
     @inline(__always)
     mutating func send(_ ring: borrowing ProducerRing<xdp_desc>, _ area: UnsafeMutableRawPointer) -> UInt32 {
         if error != 0 { return 0 }
@@ -51,7 +54,7 @@ public struct LiveExit: ~Copyable {
             count &+= 1
         }
         let first = queue.pointee.next
-        if count >= Self.fewest {
+        if count > 0 {
             let failed = hs_run_live(program, queue)
             error = failed == EINTR ? 0 : failed
         }

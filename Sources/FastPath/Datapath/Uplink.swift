@@ -36,6 +36,8 @@ public struct Uplink: ~Copyable {
     let live: UnsafeMutablePointer<LiveExit>?
     /// Of the latest table: whether they may.
     var mayRun = true
+    /// Kicks for which they go there however few they are, so that the two ways are seldom used at the same time.
+    private var staysLive = 0
 
     /// - Parameters:
     ///   - bell: an eventfd that wakes another worker, which takes what is queued; -1 where the kernel does.
@@ -146,7 +148,7 @@ public struct Uplink: ~Copyable {
     @inline(__always)
     mutating func kick(_ umem: inout UMEM) {
         isDirty = false
-        if let live, mayRun, transmit.unpublished >= LiveExit.fewest { send(live, &umem) }
+        if let live, mayRun { send(live, &umem) }
         transmit.publish()
         if let asleep { wake(asleep) }
         if let datagrams {
@@ -165,10 +167,18 @@ public struct Uplink: ~Copyable {
         }
     }
 
-    /// Sends what is not published as XDP frames, as far as they can take it; never past anything that waits.
+    /// Sends what is not published as XDP frames, as far as they can take it, where it is much or was a moment ago; never past
+    /// anything that waits.
     @inline(never)
     private mutating func send(_ live: UnsafeMutablePointer<LiveExit>, _ umem: inout UMEM) {
-        while transmit.unpublished >= LiveExit.fewest && transmit.pending() == transmit.unpublished {
+        if transmit.unpublished >= LiveExit.fewest {
+            staysLive = LiveExit.followers
+        } else if staysLive > 0 && transmit.unpublished > 0 {
+            staysLive &-= 1
+        } else {
+            return
+        }
+        while transmit.unpublished > 0 && transmit.pending() == transmit.unpublished {
             let sent = live.pointee.send(transmit, umem.base)
             if sent == 0 { return }
             for index in 0..<sent { umem.give(UMEM.chunk(of: transmit.peek(index).addr)) }

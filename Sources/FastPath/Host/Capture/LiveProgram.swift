@@ -42,25 +42,15 @@ final class LiveProgram {
     }
 
     /// Why the interface as it is set now takes no XDP frames, and what would help; nil where it takes them.
-    ///
-    /// What a veth with TSO is sent otherwise does not wait in the same queue (veth_skb_is_eligible_for_gro in
-    /// drivers/net/veth.c), so that single copies would pass those of a run.
-    static func obstacle(toward link: Link) throws(HostError) -> String? {
-        let takesFrames = try XDPFeatures.of(link.index, link.name).contains(.transmits)
-        if link.kind != "veth" { return takesFrames ? nil : "its driver sends none, or none as it is set" }
-        if !takesFrames { return "its other end does not receive by NAPI; 'ethtool -K PEER gro on' there makes it" }
-        guard Ethtool.features(link.name).contains(where: segmentsTCP) else { return nil }
-        return "with TSO on, other copies would pass them; 'ethtool -K \(link.name) tso off' turns it off"
+    private static func obstacle(toward link: Link) throws(HostError) -> String? {
+        if try XDPFeatures.of(link.index, link.name).contains(.transmits) { return nil }
+        if link.kind != "veth" { return "its driver sends none, or none as it is set" }
+        return "its other end does not receive by NAPI; 'ethtool -K PEER gro on' there makes it"
     }
 
-    /// Nil where it cannot be told.
+    /// Whether it takes them now; nil where it cannot be told.
     static func isPossible(toward link: Link) -> Bool? {
         do throws(HostError) { return try obstacle(toward: link) == nil } catch { return nil }
-    }
-
-    /// NETIF_F_ALL_TSO (linux/netdev_features.h), as ethtool names them.
-    private static func segmentsTCP(_ feature: String) -> Bool {
-        feature.hasPrefix("tx-tcp") && feature.hasSuffix("-segmentation")
     }
 
     /// On a thread that ends afterwards.

@@ -83,11 +83,7 @@ extension Dataplane {
 
     /// Why copies do not go as XDP frames through an uplink where they were asked to.
     private func obstacleToLive(_ index: Int32, _ sockets: [UplinkSocket]) -> String? {
-        if let obstacle = sockets.lazy.compactMap(\.obstacleToLive).first {
-            // What stood against it first may have gone, and something else be left.
-            let now = kernel.links[index].flatMap { try? LiveProgram.obstacle(toward: $0) }
-            return "no XDP frames: \(now ?? obstacle.description)"
-        }
+        if let obstacle = sockets.lazy.compactMap(\.obstacleToLive).first { return "no XDP frames: \(obstacle)" }
         if workers.contains(where: { $0.uplinks[index]?.kind == .live && !laneShape(of: $0).isEmpty }) {
             return "no XDP frames from a worker that carries inline ports"
         }
