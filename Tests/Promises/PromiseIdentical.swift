@@ -66,7 +66,7 @@ extension Promises {
                 let (forth, back) = (try Self.streams(fromB: false), try Self.streams(fromB: true))
                 let receivers = try destinations.map { try mirror.receiver($0, forth + back) }
                 let atB = try FrameReceiver(in: mirror.lab.b, interface: "eth0", streams: forth)
-                let rate = kind == .live ? 400_000.0 : 12_000
+                let rate = kind == .live ? 200_000.0 : 12_000
                 let sent = try send(forth, from: mirror.lab.a, rate) + send(back, from: mirror.lab.b, rate)
                 let wanted = zip(
                     forth.indices.map { _ in direction != .in } + back.indices.map { _ in direction != .out }, sent)
@@ -168,7 +168,7 @@ extension Promises {
                         lengths: stream.lengths.filter { $0 <= longest }, flows: 5)
                 }
                 let receivers = try destinations.map { try mirror.receiver($0, streams) }
-                let sent = try send(streams, from: mirror.lab.feeder, kind == .live ? 400_000 : 12_000)
+                let sent = try send(streams, from: mirror.lab.feeder, kind == .live ? 200_000 : 12_000)
                 let copies = sent.reduce(0) { $0 + $1.frames }
                 for (receiver, destination) in zip(receivers, destinations) {
                     receiver.wait(seconds: 10) { $0.frames >= copies }

@@ -120,7 +120,7 @@ extension Promises {
                     let stream = try Mirror.stream(id, lengths: [90, 100, 594, 1514])
                     let receiver = try mirror.receiver(Mirror.monitor, [stream])
                     let sent = try FrameSender(
-                        stream, in: mirror.lab.a, interface: "eth0", rate: 400_000, count: 20_000
+                        stream, in: mirror.lab.a, interface: "eth0", rate: 200_000, count: 20_000
                     ).wait()
                     receiver.wait(seconds: 5) { $0.frames >= sent.frames }
                     try receiver.stop().streams[0].expectWhole(sent, "copies \(id)")
