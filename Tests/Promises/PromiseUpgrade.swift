@@ -40,6 +40,9 @@ extension Promises {
 
         private static func upgrade(_ mirror: Mirror, _ file: String, _ supervised: Bool) throws {
             let lab = mirror.lab
+            // The senders may move between CPUs, and each CPU has a backlog of its own.
+            for port in [TappedPair.tappedPort, TappedPair.otherPort] { try lab.host.receiveOnOneCPU(port) }
+            for end in [lab.a, lab.b] { try end.receiveOnOneCPU("eth0") }
             let (forth, back) = (try Mirror.stream(1), try Mirror.stream(2, fromB: true))
             let past = try FrameStream(id: 3, from: MAC(0x0200_0000_00FE), to: MAC(0x0200_0000_00FD), lengths: [128])
             let ends = [
