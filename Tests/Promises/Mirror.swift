@@ -116,6 +116,14 @@ final class Mirror {
         #expect(isLive, "\(uplinks)")
     }
 
+    /// What was dropped by the veth between uplink and monitor, and by the monitor's backlog.
+    func droppedBehindUplink() throws -> UInt64 {
+        try lab.host.counters(of: TappedPair.uplink).sendDropped
+            + [TappedPair.underlay, TappedPair.vxlan].reduce(0) {
+                $0 + (try lab.monitor.counters(of: $1).receiveDropped)
+            }
+    }
+
     /// State of the destinations for a failure's message.
     var destinationsInWords: String { (try? status()).map { "\($0.destinations)" } ?? "nobody answers" }
 

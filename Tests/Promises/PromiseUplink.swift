@@ -108,7 +108,7 @@ extension Promises {
         }
 
         /// Many copies at once go as XDP frames where the interface takes them, by AF_XDP where it does not, and it is told which:
-        /// each copy arrives once, in order.
+        /// each copy arrives once, in order, but for those that the kernel says it has dropped behind the uplink.
         @Test func xdpFrames() throws {
             var program = Mirror.program()
             program.taps[0].engine = .user
@@ -119,11 +119,21 @@ extension Promises {
                 let copies = { (id: UInt32) in
                     let stream = try Mirror.stream(id, lengths: [90, 100, 594, 1514])
                     let receiver = try mirror.receiver(Mirror.monitor, [stream])
+                    let before = try mirror.droppedBehindUplink()
                     let sent = try FrameSender(
                         stream, in: mirror.lab.a, interface: "eth0", rate: 200_000, count: 20_000
                     ).wait()
                     receiver.wait(seconds: 5) { $0.frames >= sent.frames }
-                    try receiver.stop().streams[0].expectWhole(sent, "copies \(id)")
+                    let check = try receiver.stop().streams[0]
+                    let dropped = try mirror.droppedBehindUplink() - before
+                    if dropped == 0 {
+                        check.expectWhole(sent, "copies \(id)")
+                    } else {
+                        // A busy machine may keep the CPU from the ring that it is to empty; the kernel tells how many that cost.
+                        print("kind live: \(dropped) copies found no room behind the uplink")
+                        #expect(check.lost(of: sent) <= dropped && dropped < sent.frames / 10)
+                        #expect(check.duplicates == 0 && check.differing == 0)
+                    }
                     count += sent.frames
                     try mirror.ledger(offered: [Mirror.monitor: count])
                 }

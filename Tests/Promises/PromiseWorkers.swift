@@ -79,7 +79,7 @@ extension Promises {
                 let streams = try Self.streams()
                 let copies = try mirror.receiver(Mirror.monitor, streams)
                 let isLive = kind == .live
-                let before = try dropped(mirror)
+                let before = try mirror.droppedBehindUplink()
                 let senders = try Self.send(streams, mirror, isLive ? 60_000 : 20_000, rate: isLive ? 60_000 : 5_000)
                 let sent = try senders.map { try $0.wait() }
                 let total = sent.reduce(0) { $0 + $1.frames }
@@ -87,7 +87,7 @@ extension Promises {
                 let report = copies.settle()
                 try copies.stop()
                 #expect(report.missed == 0)
-                let dropped = try dropped(mirror) - before
+                let dropped = try mirror.droppedBehindUplink() - before
                 for (check, sent) in zip(report.streams, sent) {
                     // Workers move between CPUs, and whoever empties a ring may be waiting for another one.
                     if isLive && dropped > 0 {
@@ -103,14 +103,6 @@ extension Promises {
                 let frames = try mirror.status().uplinks.first?.xdpFrames
                 #expect(isLive ? (frames ?? 0) > 0 : frames == nil, "\(frames ?? 0) XDP frames")
             }
-        }
-
-        /// By the veth between uplink and monitor, and by the monitor's backlog.
-        private func dropped(_ mirror: Mirror) throws -> UInt64 {
-            try mirror.lab.host.counters(of: TappedPair.uplink).sendDropped
-                + [TappedPair.underlay, TappedPair.vxlan].reduce(0) {
-                    $0 + (try mirror.lab.monitor.counters(of: $1).receiveDropped)
-                }
         }
 
         /// Numbers between two addresses come from one worker: two ports that share them are its, also when a program under

@@ -142,8 +142,9 @@ HS_HOT int hs_run_live(int program, struct hs_live_head *queue)
     attributes.test.data_size_in = sizeof start;
     attributes.test.repeat = (uint32_t)(queue->end - queue->next);
     attributes.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
-    /* More at once take more pages, each of which costs (docs/performance.md). */
-    attributes.test.batch_size = 64;
+    /* More at once take more pages, each of which costs (docs/performance.md); 64 would use a veth's NAPI budget up, which then
+       may be left to ksoftirqd while its ring fills. */
+    attributes.test.batch_size = 48;
     return syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attributes, sizeof attributes) < 0 ? errno : 0;
 }
 
