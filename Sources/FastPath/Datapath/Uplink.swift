@@ -34,7 +34,7 @@ public struct Uplink: ~Copyable {
     let datagrams: UnsafeMutablePointer<DatagramExit>?
     /// Where many copies at once go instead of the TX ring.
     let live: UnsafeMutablePointer<LiveExit>?
-    /// Of the latest table: whether they may.
+    /// Whether `live` may be run; of the latest table, false beside originals that wait for this worker.
     var mayRun = true
     /// Kicks for which they go there however few they are, so that the two ways are seldom used at the same time.
     private var staysLive = 0

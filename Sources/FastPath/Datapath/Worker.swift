@@ -46,8 +46,8 @@ struct Worker: ~Copyable {
     /// The host side's word for `toRealTime`.
     let realTimeOffset: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// Records or descriptors that one source may have in a turn; where many copies at once go another way; captured records where
-    /// originals wait.
+    /// Records or descriptors that one source may have in a turn. `longBudget` where an uplink makes XDP frames of many copies at
+    /// once, `shortBudget` for captured records where originals wait.
     @inline(__always) static var budget: Int { 64 }
     @inline(__always) static var longBudget: Int { 256 }
     @inline(__always) static var shortBudget: Int { 8 }
