@@ -67,7 +67,7 @@ class Untapped(Peer):
 class Heliostat(Peer):
     """`heliostat-dataplane --program FILE`; on a veth as uplink its engine `auto` is always the user engine."""
 
-    name, what = "heliostat", "this tree's dataplane: tcx, ring buffer, AF_XDP in copy mode"
+    name, what = "heliostat", "this tree's dataplane: tcx, ring, AF_XDP in copy mode"
     sources = ("skb", "xdp", "tcp")
 
     def program(self):

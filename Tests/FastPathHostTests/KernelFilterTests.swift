@@ -65,7 +65,7 @@ final class KernelBench {
     /// What has come since the last call; records are freed.
     func take() -> [(hs_record, [UInt8])] {
         rings.rings.flatMap { ring in
-            Self.records(ring.mapping, from: ring.mapping.consumer.load(as: UInt.self))
+            Self.records(ring.mapping, from: ring.mapping.consumed)
         }
     }
 
@@ -73,19 +73,13 @@ final class KernelBench {
         var position = from
         var list: [(hs_record, [UInt8])] = []
         while position < ring.produced {
-            let at = ring.data + Int(position & (ring.size - 1))
-            let word = at.load(as: UInt32.self)
-            let length = word & 0x3FFF_FFFF
-            if word & 0xC000_0000 == 0 {
-                let record = (at + 8).load(as: hs_record.self)
-                let bytes = UnsafeRawBufferPointer(
-                    start: at + 8 + MemoryLayout<hs_record>.size, count: Int(record.captured))
-                list.append((record, Array(bytes)))
-            }
-            position += (UInt(length) + 15) & ~7
+            let record = ring.record(at: position)
+            let bytes = UnsafeRawBufferPointer(start: record + 1, count: Int(record.pointee.captured))
+            list.append((record.pointee, Array(bytes)))
+            position = ring.position(after: position)
         }
         // The worker's part: make room.
-        ring.consumer.storeBytes(of: position, as: UInt.self)
+        ring.release(position)
         return list
     }
 }

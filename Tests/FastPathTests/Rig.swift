@@ -8,50 +8,7 @@ import Synchronization
 
 typealias FakeRing = MemoryRing
 
-/// A BPF ring buffer in plain memory; records wrap only where the memory is mapped twice in a row.
-final class FakeCaptureRing {
-    let positions: UnsafeMutablePointer<UInt>
-    let data: UnsafeMutableRawPointer
-    let size: Int
-    private let ownsData: Bool
-
-    /// - Parameter position: where both ends stand at first.
-    init(data: UnsafeMutableRawPointer? = nil, size: Int = 1 << 20, position: UInt = 0) {
-        self.size = size
-        ownsData = data == nil
-        positions = .allocate(capacity: 32)
-        positions.initialize(repeating: position, count: 32)
-        self.data = data ?? .allocate(byteCount: size, alignment: 8)
-        self.data.initializeMemory(as: UInt8.self, repeating: 0, count: size)
-    }
-
-    deinit {
-        positions.deallocate()
-        if ownsData { data.deallocate() }
-    }
-
-    var mapping: CaptureRingMapping {
-        CaptureRingMapping(
-            consumer: UnsafeMutableRawPointer(positions), producer: UnsafeMutableRawPointer(positions + 16),
-            data: UnsafeRawPointer(data), size: UInt(size))
-    }
-
-    /// Reserves and fills one record.
-    ///
-    /// - Returns: where its length word is, to commit a busy one later.
-    @discardableResult
-    func push(_ record: hs_record, _ bytes: [UInt8], bits: UInt32 = 0) -> UnsafeMutablePointer<UInt32> {
-        let at = data + Int(positions[16] & UInt(size - 1))
-        let length = MemoryLayout<hs_record>.size + bytes.count
-        (at + 8).storeBytes(of: record, as: hs_record.self)
-        bytes.withUnsafeBytes {
-            (at + 8 + MemoryLayout<hs_record>.size).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
-        }
-        at.storeBytes(of: UInt32(length) | bits, as: UInt32.self)
-        positions[16] &+= UInt(length + 15) & ~7
-        return at.assumingMemoryBound(to: UInt32.self)
-    }
-}
+typealias FakeCaptureRing = MemoryCaptureRing
 
 typealias FakeUplink = MemoryUplink
 
@@ -60,23 +17,20 @@ final class Rig {
     let rings: [FakeCaptureRing]
     let worker: WorkerThread
     let area: UnsafeMutableRawPointer
-    private let word: UnsafeMutablePointer<UInt64>
     private var serial: UInt64 = 1
 
     convenience init(rings count: Int = 1, chunks: Int = 256) {
-        self.init(rings: (0..<count).map { _ in FakeCaptureRing() }, chunks: chunks)
+        self.init(rings: (0..<count).map { _ in FakeCaptureRing(size: 1 << 20) }, chunks: chunks)
     }
 
     init(rings: [FakeCaptureRing], chunks: Int = 256) {
         self.rings = rings
-        word = .allocate(capacity: 1)
-        word.initialize(to: 0)
         let umem = UMEM(chunkCount: chunks)!
         let empty = ForwardingTable(
             serial: 0, current: Selection(generation: 0, ports: []), destinations: [], uplinks: [], spans: [])
         area = umem.base
         worker = WorkerThread(
-            umem: umem, rings: rings.map(\.mapping), needWakeup: UnsafeMutableRawPointer(word), epoll: -1, table: empty)
+            umem: umem, rings: rings.map(\.mapping), wakeUp: .unheard(), epoll: -1, table: empty)
     }
 
     func publish(

@@ -70,28 +70,6 @@ import Testing
         #expect(uplink.sent(rig.area).map { $0.last! } == [1, 2, 3, 4, 5, 6])
     }
 
-    @Test func nothingPassesABusyHeadAndDiscardedOnesArePassed() {
-        let rig = Rig(rings: 2)
-        _ = rig.publish(oneTap(), [plan()], [uplink])
-        let busy = rig.rings[0].push(record(time: 1, length: 14), Frames.macs + [0, 1], bits: 1 << 31)
-        rig.rings[1].push(record(time: 2, length: 14), Frames.macs + [0, 9], bits: 1 << 30)
-        rig.rings[1].push(record(time: 2, length: 14), Frames.macs + [0, 2])
-        _ = rig.worker.turn()
-        #expect(uplink.sent(rig.area).isEmpty)
-        busy.pointee &= 0x7FFF_FFFF
-        rig.run()
-        #expect(uplink.sent(rig.area).map { $0.last! } == [1, 2])
-    }
-
-    @Test func aHeadThatStaysBusyHoldsTheOthersForAMillisecondOnly() {
-        let rig = Rig(rings: 2)
-        _ = rig.publish(oneTap(), [plan()], [uplink])
-        rig.rings[0].push(record(time: 1, length: 14), Frames.macs + [0, 1], bits: 1 << 31)
-        rig.rings[1].push(record(time: 2, length: 14), Frames.macs + [0, 2])
-        rig.run()
-        #expect(uplink.sent(rig.area).map { $0.last! } == [2])
-    }
-
     @Test func laterThanTheHorizonWaits() {
         let rig = Rig()
         _ = rig.publish(oneTap(), [plan()], [uplink])

@@ -1,5 +1,5 @@
 /* ceiling OBJECT PORT UPLINK UPLINK-MAC NEXT-HOP-MAC VNI [REDIRECT-OBJECT]: Heliostat's design by hand in C, without what a product needs
-   (programs, filters, segmentation, checksums, ledgers, the loop guard): the ring buffers of all CPUs merged by time,
+   (programs, filters, segmentation, checksums, ledgers, the loop guard): the rings of all CPUs merged by time,
    VXLAN in front, out by an AF_XDP TX ring in copy mode. What is between it and Heliostat is the price of those.
    With REDIRECT-OBJECT many copies at once leave as XDP frames instead (redirect.bpf.c). */
 #define _GNU_SOURCE
@@ -14,18 +14,17 @@
 #include "ceiling.h"
 #include "redirect.h"
 
-enum { RING = 4096, BUSY = 1u << 31, DISCARD = 1u << 30, XDP_HOOK = 37, LIVE_FRAMES = 1 << 1 };
+enum { RING = 4096, XDP_HOOK = 37, LIVE_FRAMES = 1 << 1 };
 /* A run makes a page pool of 64 pages: for fewer copies it costs more than their skbs. */
 enum { FEWEST_LIVE = 48, LIVE_BATCH = 64 };
 
-struct ring {
-    unsigned long *consumer, *producer;
-    const __u8 *data;
-    unsigned long position;
+struct reader {
+    struct ring *ring;
+    __u64 position;
 };
 
 static volatile sig_atomic_t stop;
-static struct ring rings[BENCH_CPUS];
+static struct reader readers[BENCH_CPUS];
 static int ring_count;
 static __u64 free_chunks[CHUNKS];
 static int free_count;
@@ -45,31 +44,20 @@ static void end(int signal)
     stop = 1;
 }
 
-static void map_ring(int fd)
+static void map_rings(int fd)
 {
-    struct ring *ring = &rings[ring_count++];
-    void *consumer = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    void *producer = mmap(0, 4096 + 2ul * RING_BYTES, PROT_READ, MAP_SHARED, fd, 4096);
+    struct ring *rings = mmap(0, ring_count * sizeof *rings, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-    if (consumer == MAP_FAILED || producer == MAP_FAILED)
-        give_up("map a ring");
-    *ring = (struct ring){consumer, producer, (__u8 *)producer + 4096, 0};
+    if (rings == MAP_FAILED)
+        give_up("map the rings");
+    for (int i = 0; i < ring_count; i++)
+        readers[i].ring = rings + i;
 }
 
-/* The record at the head, or nothing; passes what was discarded. */
-static const struct record *head(struct ring *ring, unsigned long limit)
+/* The record at the head, or nothing. */
+static const struct record *head(const struct reader *reader, __u64 limit)
 {
-    while (ring->position != limit) {
-        const __u32 *word = (const void *)(ring->data + (ring->position & (RING_BYTES - 1)));
-        __u32 length = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-
-        if (length & BUSY)
-            return 0;
-        if (!(length & DISCARD))
-            return (const void *)(word + 2);
-        ring->position += ((length & ~DISCARD) + 15) & ~7ul;
-    }
-    return 0;
+    return reader->position == limit ? 0 : (const void *)(reader->ring->data + (reader->position & (RING_BYTES - 1)));
 }
 
 static void reclaim(void)
@@ -154,31 +142,31 @@ static void send_copy(const struct record *record)
 /* A batch of records by rising time; how many there were. */
 static int turn(void)
 {
-    unsigned long limit[BENCH_CPUS];
+    __u64 limit[BENCH_CPUS];
     int taken = 0;
 
     reclaim();
     for (int i = 0; i < ring_count; i++)
-        limit[i] = __atomic_load_n(rings[i].producer, __ATOMIC_ACQUIRE);
+        limit[i] = __atomic_load_n(&readers[i].ring->produced, __ATOMIC_ACQUIRE);
     for (; taken < budget; taken++) {
-        struct ring *first = 0;
+        struct reader *first = 0;
         const struct record *oldest = 0;
 
         for (int i = 0; i < ring_count; i++) {
-            const struct record *record = head(&rings[i], limit[i]);
+            const struct record *record = head(&readers[i], limit[i]);
 
             if (record && (!oldest || record->time < oldest->time)) {
                 oldest = record;
-                first = &rings[i];
+                first = &readers[i];
             }
         }
         if (!first)
             break;
         send_copy(oldest);
-        first->position += (*((const __u32 *)oldest - 2) + 15) & ~7ul;
+        first->position = next_record(first->position, oldest->length);
     }
     for (int i = 0; i < ring_count; i++)
-        __atomic_store_n(rings[i].consumer, rings[i].position, __ATOMIC_RELEASE);
+        __atomic_store_n(&readers[i].ring->consumed, readers[i].position, __ATOMIC_RELEASE);
     if (queue)
         send_queued();
     kick();
@@ -232,18 +220,14 @@ int main(int argc, char **argv)
     struct bpf_object *object = open_object(argv[1]);
     int cpus = sysconf(_SC_NPROCESSORS_CONF), idle = 0;
 
+    ring_count = cpus < BENCH_CPUS ? cpus : BENCH_CPUS;
     header = outer_header(argv[4], argv[5], atoi(argv[6]));
     header_sum = partial_sum(&header.ip);
     signal(SIGTERM, end);
+    bpf_map__set_max_entries(bpf_object__find_map_by_name(object, "rings"), ring_count);
     if (bpf_object__load(object))
         give_up("load");
-    for (__u32 cpu = 0; cpu < (__u32)cpus && cpu < BENCH_CPUS; cpu++) {
-        int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, RING_BYTES, 0);
-
-        if (fd < 0 || bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, "rings"), &cpu, &fd, 0))
-            give_up("make a ring");
-        map_ring(fd);
-    }
+    map_rings(bpf_object__find_map_fd_by_name(object, "rings"));
     if (argc == 8)
         open_redirect(argv[7], argv[3]);
     open_uplink(argv[3]);

@@ -17,10 +17,10 @@ final class WorkerBench {
 
     private let frameLength: Int
     private let worker: Kind
-    private let capture: CaptureRingMapping
+    private let capture = MemoryCaptureRing(size: ringBytes)
     private let transmit, completion: RingMapping
     private let counters: CounterBlock
-    /// A record's room in the ring, a power of two, so that the ring holds whole records and none wraps.
+    /// A record's room in the ring, and how many begin in it.
     private let stride: Int
     private let perRound: Int
     private var seen: [[UInt8]]?
@@ -33,16 +33,12 @@ final class WorkerBench {
     /// - Parameter packet: of the real worker, to give the reference its outer header; nil for the real worker itself.
     init(frameLength: Int, packet: [UInt8]? = nil) {
         self.frameLength = frameLength
-        let needed = 8 + MemoryLayout<hs_record>.size + frameLength
-        stride = 1 << (Int.bitWidth - (needed - 1).leadingZeroBitCount)
-        perRound = Self.ringBytes / stride
-        capture = CaptureRingMapping(
-            consumer: area(4096), producer: area(4096), data: UnsafeRawPointer(area(2 * Self.ringBytes)),
-            size: UInt(Self.ringBytes))
+        stride = Int(hs_record_room(UInt32(frameLength)))
+        perRound = (Self.ringBytes + stride - 1) / stride
         transmit = Self.ring(entryBytes: MemoryLayout<xdp_desc>.stride)
         completion = Self.ring(entryBytes: MemoryLayout<UInt64>.stride)
         counters = CounterBlock.allocate()
-        let ring = (capture, transmit, completion)
+        let ring = (capture.mapping, transmit, completion)
         worker = packet.map { .reference(Self.reference(ring, $0)) } ?? .swift(Self.swift(ring, counters))
         writeRecords()
     }
@@ -65,14 +61,13 @@ final class WorkerBench {
             ],
             uplinks: [uplink], spans: [])
         return WorkerThread(
-            umem: UMEM(chunkCount: 8192)!, rings: [rings.capture], needWakeup: area(4096), epoll: -1, table: table)
+            umem: UMEM(chunkCount: 8192)!, rings: [rings.capture], wakeUp: .unheard(), epoll: -1, table: table)
     }
 
     private static func reference(_ rings: Rings, _ packet: [UInt8]) -> OpaquePointer {
         packet.withUnsafeBytes { bytes in
             var memory = reference_memory(
-                consumer: rings.capture.consumer, producer: rings.capture.producer, data: rings.capture.data,
-                size: rings.capture.size,
+                capture: rings.capture.memory, size: rings.capture.size,
                 transmit_producer: rings.transmit.producer, transmit_consumer: rings.transmit.consumer,
                 transmit_flags: rings.transmit.flags, transmit_elements: rings.transmit.elements,
                 completion_producer: rings.completion.producer, completion_consumer: rings.completion.consumer,
@@ -107,7 +102,6 @@ final class WorkerBench {
     /// - Returns: ns a frame, over the turns alone.
     func turns() -> Double {
         let before = frames
-        word(capture.producer, as: UInt.self).pointee.wrappingAdd(UInt(Self.ringBytes), ordering: .releasing)
         var spent: UInt64 = 0
         while frames - before < perRound {
             let begin = now()
@@ -116,6 +110,7 @@ final class WorkerBench {
             precondition(taken > 0, "the worker does not take what is in its ring")
             completeAll()
         }
+        capture.offerAgain()
         return Double(spent) / Double(perRound)
     }
 
@@ -124,14 +119,13 @@ final class WorkerBench {
     /// - Returns: ns a frame, measured over batches as long as a turn.
     func copies() -> Double {
         let area = memory
-        let header = 8 + MemoryLayout<hs_record>.size
         var spent: UInt64 = 0
         for first in Swift.stride(from: 0, to: perRound, by: Self.batch) {
             let begin = now()
             for index in first..<min(first + Self.batch, perRound) {
                 memcpy(
                     area + (index & 127) * UMEM.chunkSize + headerLength,
-                    capture.data + index * stride + header, frameLength)
+                    capture.mapping.record(at: UInt(index * stride)) + 1, frameLength)
             }
             spent += now() - begin
         }
@@ -168,32 +162,24 @@ final class WorkerBench {
 
     /// Fills the ring: equal frames of 256 UDP flows over IPv4, one record each.
     private func writeRecords() {
-        let data = UnsafeMutableRawPointer(mutating: capture.data)
         for index in 0..<perRound {
-            let at = data + index * stride
-            at.storeBytes(of: UInt32(stride - 8), as: UInt32.self)
             var record = hs_record()
             record.time = UInt64(index + 1)
             record.taps = 1
             record.generation = 1
             record.length = UInt32(frameLength)
-            record.captured = UInt32(frameLength)
-            (at + 8).storeBytes(of: record, as: hs_record.self)
-            writeFrame(at + 8 + MemoryLayout<hs_record>.size, flow: UInt8(truncatingIfNeeded: index))
+            capture.push(record, frame(flow: UInt8(truncatingIfNeeded: index)))
         }
     }
 
-    private func writeFrame(_ frame: UnsafeMutableRawPointer, flow: UInt8) {
+    private func frame(flow: UInt8) -> [UInt8] {
         let header: [UInt8] = [
             0x02, 0, 0, 0, 0, 4, 0x02, 0, 0, 0, 0, 3, 0x08, 0x00,  // Ethernet
             0x45, 0, UInt8((frameLength - 14) >> 8), UInt8((frameLength - 14) & 0xFF), 0, 0, 0x40, 0, 64, 17, 0, 0,
             198, 51, 100, flow, 203, 0, 113, 1,  // IPv4
             0x10, flow, 0x00, 0x35, UInt8((frameLength - 34) >> 8), UInt8((frameLength - 34) & 0xFF), 0, 0,  // UDP
         ]
-        frame.copyMemory(from: header, byteCount: header.count)
-        for offset in header.count..<frameLength {
-            frame.storeBytes(of: UInt8(truncatingIfNeeded: offset), toByteOffset: offset, as: UInt8.self)
-        }
+        return header + (header.count..<frameLength).map { UInt8(truncatingIfNeeded: $0) }
     }
 
     private static func ring(entryBytes: Int) -> RingMapping {

@@ -13,18 +13,17 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
-    CHUNK = 4096, CHUNKS = 8192, BUDGET = 64, SHORT_BUDGET = 8, MOST_EMITTED = 512, LONGEST_BUSY = 1000000,
+    CHUNK = 4096, CHUNKS = 8192, BUDGET = 64, SHORT_BUDGET = 8, MOST_EMITTED = 512,
     NO_FATE = 0xff, UNKNOWN_GENERATION = 0, MALFORMED, EXCEEDS_MTU, TX_RING_FULL, UMEM_EXHAUSTED, UPLINK_LIMITED,
-    FREE = 0, VXLAN = 0, HEAD_NOTHING = 0, HEAD_RECORD, HEAD_BUSY,
+    FREE = 0, VXLAN = 0,
 };
 
 struct counters { uint64_t offered, frames, bytes, truncated, drops[20]; } __attribute__((aligned(64)));
 
 struct capture_ring {
-    _Atomic unsigned long *consumer, *producer;
-    const uint8_t *data;
+    struct hs_ring *memory;
     unsigned long mask, position, released, limit;
-    uint64_t time, busy_since;
+    const struct hs_record *record;
 };
 
 struct producer_ring {

@@ -279,21 +279,11 @@ INLINE void take(struct reference_worker *worker, const struct hs_record *record
 
 /* turns */
 
-INLINE int look(struct capture_ring *ring)
-{
-    while (ring->position != ring->limit) {
-        const uint8_t *at = ring->data + (ring->position & ring->mask);
-        uint32_t word = atomic_load_explicit((_Atomic uint32_t *)at, memory_order_acquire);
+INLINE _Atomic uint64_t *word(__u64 *word) { return (_Atomic uint64_t *)word; }
 
-        if (word & 0x80000000)
-            return HEAD_BUSY;
-        if (!(word & 0x40000000)) {
-            ring->time = ((const struct hs_record *)(at + 8))->time;
-            return HEAD_RECORD;
-        }
-        ring->position += ((word & 0x3fffffff) + 15ul) & ~7ul;
-    }
-    return HEAD_NOTHING;
+INLINE void find(struct capture_ring *ring)
+{
+    ring->record = (const void *)(ring->memory->data + (ring->position & ring->mask));
 }
 
 INLINE void release(struct reference_worker *worker)
@@ -304,7 +294,7 @@ INLINE void release(struct reference_worker *worker)
         if (ring->position == ring->released)
             continue;
         ring->released = ring->position;
-        atomic_store_explicit(ring->consumer, ring->position, memory_order_release);
+        atomic_store_explicit(word(&ring->memory->consumed), ring->position, memory_order_release);
     }
 }
 
@@ -316,7 +306,8 @@ INLINE long take_captured(struct reference_worker *worker, int budget)
     worker->to_real_time = atomic_load_explicit(worker->real_time_offset, memory_order_relaxed);
     worker->turn_time = horizon + worker->to_real_time;
     for (long index = 0; index < worker->ring_count; index++)
-        worker->rings[index].limit = atomic_load_explicit(worker->rings[index].producer, memory_order_acquire);
+        worker->rings[index].limit =
+            atomic_load_explicit(word(&worker->rings[index].memory->produced), memory_order_acquire);
     worker->emitted = 0;
     for (; taken < budget && worker->emitted < MOST_EMITTED; taken++) {
         struct capture_ring *best = 0;
@@ -324,30 +315,17 @@ INLINE long take_captured(struct reference_worker *worker, int budget)
 
         for (long index = 0; index < worker->ring_count; index++) {
             struct capture_ring *ring = worker->rings + index;
-            int head = look(ring);
 
-            if (head == HEAD_BUSY) {
-                if (!ring->busy_since)
-                    ring->busy_since = horizon;
-                if (horizon - ring->busy_since < LONGEST_BUSY) {
-                    release(worker);
-                    return taken ? taken : 1;
-                }
-                continue;
-            }
-            ring->busy_since = 0;
-            if (head == HEAD_RECORD && ring->time <= earliest) {
-                earliest = ring->time;
+            if (ring->position != ring->limit && ring->record->time <= earliest) {
+                earliest = ring->record->time;
                 best = ring;
             }
         }
         if (!best)
             break;
-        const uint8_t *at = best->data + (best->position & best->mask);
-        const struct hs_record *record = (const void *)(at + 8);
-
-        take(worker, record, (const uint8_t *)(record + 1));
-        best->position += ((*(const uint32_t *)at & 0x3fffffff) + 15ul) & ~7ul;
+        take(worker, best->record, (const uint8_t *)(best->record + 1));
+        best->position = hs_next_record(best->position, hs_record_room(best->record->captured), best->mask);
+        find(best);
     }
     release(worker);
     return taken;
@@ -434,7 +412,8 @@ struct reference_worker *reference_make(const struct reference_memory *memory)
     for (uint32_t index = 0; index < CHUNKS; index++)
         umem->free_chunks[index] = CHUNKS - 1 - index;
     worker->rings = zeroed(sizeof *worker->rings);
-    worker->rings[0] = (struct capture_ring){memory->consumer, memory->producer, memory->data, memory->size - 1};
+    worker->rings[0] = (struct capture_ring){memory->capture, memory->size - 1};
+    find(worker->rings);
     worker->ring_count = 1;
     worker->table = make_table(memory);
     worker->published = zeroed(sizeof *worker->published);

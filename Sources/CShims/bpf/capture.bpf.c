@@ -20,6 +20,7 @@
 #endif
 #include "load.h"
 #include "own.h"
+#include "ring.h"
 #include "routes.h"
 
 /* Set for each attachment before it is loaded: an ifindex would be ambiguous across namespaces. */
@@ -37,25 +38,6 @@ struct {
         __uint(value_size, sizeof(struct hs_capture));
     });
 } program SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-    __uint(max_entries, 1); /* possible CPUs by workers, set by the loader: the rings of one worker after the other's */
-    __type(key, __u32);
-    __array(values, struct {
-        __uint(type, BPF_MAP_TYPE_RINGBUF);
-        __uint(max_entries, 1 << 20);
-    });
-} rings SEC(".maps");
-
-/* 1 while a worker sleeps. Whoever commits a record for it then takes it back to 0 and wakes. */
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, HS_WORKERS * HS_WAKEUP_STRIDE);
-    __type(key, __u32);
-    __type(value, __u64);
-} need_wakeup SEC(".maps");
 
 #ifndef HS_XDP
 
@@ -233,13 +215,9 @@ static __always_inline __u64 carry(FRAME *frame, struct hs_capture *capture, __u
 #include "carry_out.h"
 #endif
 
-/* Fills and commits one reserved record whose room behind the header is `room`, a constant; 0 if it could not. */
-static __always_inline int fill(FRAME *frame, struct hs_record *record, __u32 length, __u32 room,
-                                __u32 frames, const struct hs_capture *capture, __u64 taps, __u8 marks)
+static __always_inline int fill(FRAME *frame, struct hs_record *record, __u32 length, __u32 frames,
+                                const struct hs_capture *capture, __u64 taps, __u8 marks)
 {
-    __u64 flags = BPF_RB_NO_WAKEUP, barrier = 0, *asleep;
-    __u32 wakeup = capture->wakeup;
-
     record->time = bpf_ktime_get_ns();
     record->taps = taps;
     record->generation = capture->generation;
@@ -256,28 +234,30 @@ static __always_inline int fill(FRAME *frame, struct hs_record *record, __u32 le
     record->vlan_tci = 0;
     read_tag(frame, record);
     read_offloads(frame, record);
-    if (!(room <= HS_SMALL && load_small(frame, record + 1, length)) && load_some(frame, 0, record + 1, length, room)) {
-        bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-        return 0;
-    }
-    /* The worker sets the word and then looks at the rings again; here the reservation must come before the look at
-       the word. An atomic on a word of our own is that barrier without sharing a cache line between CPUs. */
-    __sync_fetch_and_add(&barrier, 1);
-    asleep = bpf_map_lookup_elem(&need_wakeup, &wakeup);
-    if (asleep && *asleep && __sync_lock_test_and_set(asleep, 0))
-        flags = BPF_RB_FORCE_WAKEUP;
-    bpf_ringbuf_submit(record, flags);
-    return 1;
+    return load_small(frame, record + 1, length) || !load_some(frame, 0, record + 1, length, HS_LONGEST_FRAME);
 }
 
-/* Room is reserved by size class, since the verifier wants a constant; what a class wastes is ring space only. */
-#define CLASS(room)                                                                                                    \
-    if (length <= (room)) {                                                                                            \
-        struct hs_record *record = bpf_ringbuf_reserve(ring, sizeof(struct hs_record) + (room), 0);                    \
-        if (record && fill(frame, record, length, room, frames, capture, taps, marks))                                  \
-            return NEXT;                                                                                                \
-        goto lost;                                                                                                      \
-    }
+/* Writes one record; 0 if it could not. */
+static __always_inline int put(FRAME *frame, struct hs_ring *ring, __u32 length, __u32 frames,
+                               const struct hs_capture *capture, __u64 taps, __u8 marks)
+{
+    __u64 begin, end;
+    int filled;
+
+    if (READ(ring->writing))
+        return 0;
+    WRITE(ring->writing, 1);
+    begin = READ(ring->produced);
+    end = hs_next_record(begin, hs_record_room(length), ring_mask);
+    filled = has_room(ring, end) && fill(frame, (void *)(ring->data + (begin & ring_mask)), length, frames, capture, taps, marks);
+    if (filled)
+        publish(ring, end);
+    WRITE(ring->writing, 0);
+    /* The CPU may read the worker's word before others can see the record: so the worker looks again, some time after it
+       has set it (Worker.swift). A barrier here would cost every frame what it would save one. */
+    wake(capture->worker);
+    return filled;
+}
 
 /* How many bytes of the frame go into the record. A checksum is completed over all of it. */
 static __always_inline __u32 wanted_bytes(FRAME *frame, const struct hs_capture *capture, __u8 marks)
@@ -291,8 +271,9 @@ static __always_inline __u32 wanted_bytes(FRAME *frame, const struct hs_capture 
 
 static __always_inline int take(FRAME *frame, struct hs_capture *capture, __u64 taps, __u8 marks)
 {
-    __u32 place = capture->rings + bpf_get_smp_processor_id(), length, frames = 1;
-    void *ring;
+    __u32 place = capture->rings + bpf_get_smp_processor_id(), zero = 0, frames = 1;
+    struct hs_ring *ring = 0;
+    void *rings_of_cpu;
 
     if (segment_size(frame)) {
         frames = wire_frames(frame);
@@ -302,24 +283,11 @@ static __always_inline int take(FRAME *frame, struct hs_capture *capture, __u64 
     taps = carry(frame, capture, taps, marks);
     if (!taps)
         return NEXT;
-    ring = bpf_map_lookup_elem(&rings, &place);
-    if (!ring)
-        goto lost;
-    length = wanted_bytes(frame, capture, marks);
-    CLASS(80)
-    CLASS(144)
-    CLASS(272)
-    CLASS(528)
-    CLASS(1040)
-    CLASS(1552)
-    CLASS(3088)
-    CLASS(6160)
-    CLASS(9232)
-    CLASS(18448)
-    CLASS(36880)
-    CLASS(HS_LONGEST_FRAME)
-lost:
-    capture->lost += frames;
+    rings_of_cpu = bpf_map_lookup_elem(&rings, &place);
+    if (rings_of_cpu)
+        ring = bpf_map_lookup_elem(rings_of_cpu, &zero);
+    if (!ring || !put(frame, ring, wanted_bytes(frame, capture, marks), frames, capture, taps, marks))
+        capture->lost += frames;
     return NEXT;
 }
 

@@ -1,41 +1,49 @@
-// One per-CPU BPF ring buffer, read through mmap without copying (kernel/bpf/ringbuf.c): 8-byte record headers whose
-// length word carries BUSY and DISCARD bits, behind free-running byte positions. Before it: capture.bpf.c.
+// One per-CPU capture ring: `struct hs_ring` of record.h, read without copying. Before it: capture.bpf.c, the one producer.
 // After it: CaptureRings.swift, which merges all rings by time.
 
-import CShims
+package import CShims
 import Synchronization
 
-/// Where a BPF ring buffer is mapped.
+/// Where a capture ring is mapped: `struct hs_ring`, `size` bytes, and HS_RING_OVERRUN bytes for a record that runs over the end.
 public struct CaptureRingMapping {
-    public var consumer, producer: UnsafeMutableRawPointer
-    /// Twice `size` bytes: the kernel maps the data pages two times in a row, so that no record wraps.
-    public var data: UnsafeRawPointer
+    public let memory: UnsafeMutableRawPointer
     /// Bytes, a power of two.
-    public var size: UInt
+    public let size: UInt
+    let consumer, producer: UnsafeMutablePointer<Atomic<UInt>>
+    let data: UnsafeMutableRawPointer
 
-    public init(
-        consumer: UnsafeMutableRawPointer, producer: UnsafeMutableRawPointer, data: UnsafeRawPointer, size: UInt
-    ) {
-        self.consumer = consumer
-        self.producer = producer
-        self.data = data
+    public init(_ memory: UnsafeMutableRawPointer, size: UInt) {
+        self.memory = memory
         self.size = size
+        let ring = MemoryLayout<hs_ring>.self
+        producer = (memory + ring.offset(of: \.produced)!).assumingMemoryBound(to: Atomic<UInt>.self)
+        consumer = (memory + ring.offset(of: \.consumed)!).assumingMemoryBound(to: Atomic<UInt>.self)
+        data = memory + MemoryLayout<hs_ring>.size
     }
 
-    /// Bytes ever committed or reserved; a position to compare `consumed` with.
-    public var produced: UInt {
-        producer.assumingMemoryBound(to: Atomic<UInt>.self).pointee.load(ordering: .acquiring)
+    /// Bytes that a ring of a size takes.
+    public static func byteCount(_ size: Int) -> Int {
+        MemoryLayout<hs_ring>.size + size + Int(HS_RING_OVERRUN)
     }
 
-    /// Bytes ever taken out.
-    public var consumed: UInt {
-        consumer.assumingMemoryBound(to: Atomic<UInt>.self).pointee.load(ordering: .acquiring)
-    }
-}
+    /// Where the next record begins; a position to compare `consumed` with.
+    public var produced: UInt { producer.pointee.load(ordering: .acquiring) }
 
-/// What a ring has at its head.
-enum RingHead {
-    case record, nothing, busy
+    /// Where the first record begins that was not taken out.
+    public var consumed: UInt { consumer.pointee.load(ordering: .acquiring) }
+
+    /// The record that begins at a position; the captured bytes follow its header.
+    package func record(at position: UInt) -> UnsafePointer<hs_record> {
+        UnsafePointer((data + Int(position & (size - 1))).assumingMemoryBound(to: hs_record.self))
+    }
+
+    /// Where the record behind the one at `position` begins.
+    package func position(after position: UInt) -> UInt {
+        UInt(hs_next_record(UInt64(position), hs_record_room(record(at: position).pointee.captured), UInt64(size - 1)))
+    }
+
+    /// Gives the room before a position back to the kernel: what a worker does for the rings that it reads.
+    package func release(_ position: UInt) { consumer.pointee.store(position, ordering: .releasing) }
 }
 
 struct CaptureRing: ~Copyable {
@@ -45,62 +53,43 @@ struct CaptureRing: ~Copyable {
     private var position: UInt
     private var released: UInt
     private var limit: UInt
-    /// Where the head is, and the time of its record; valid after `look` said `.record`.
-    private var head: UnsafeRawPointer
-    private(set) var time: UInt64 = 0
-    /// When the head was first seen busy; 0 when it is not.
-    var busySince: UInt64 = 0
+    /// The record at the head; meaningless when there is none.
+    private(set) var record: UnsafePointer<hs_record>
 
     init(_ mapping: CaptureRingMapping) {
-        consumer = mapping.consumer.assumingMemoryBound(to: Atomic<UInt>.self)
-        producer = mapping.producer.assumingMemoryBound(to: Atomic<UInt>.self)
-        data = mapping.data
+        consumer = mapping.consumer
+        producer = mapping.producer
+        data = UnsafeRawPointer(mapping.data)
         mask = mapping.size - 1
-        position = consumer.pointee.load(ordering: .relaxed)
+        position = mapping.consumed
         released = position
         limit = position
-        head = data
+        record = data.assumingMemoryBound(to: hs_record.self)
+        find()
     }
 
-    /// Takes in how far the kernel has come. Records reserved later are not looked at until the next time.
+    /// Takes in how far the kernel has come. Later records are not looked at until the next time.
     @inline(__always)
     mutating func refresh() { limit = producer.pointee.load(ordering: .acquiring) }
 
+    /// Whether the kernel has written more than was taken out.
     @inline(__always)
     var isEmpty: Bool { position == producer.pointee.load(ordering: .acquiring) }
 
-    /// Looks at the head, passing what was discarded.
+    /// Whether there is a record at the head.
     @inline(__always)
-    mutating func look() -> RingHead {
-        while position != limit {
-            head = data + Int(bitPattern: position & mask)
-            let word = head.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
-            if word & 0x8000_0000 != 0 { return .busy }
-            if word & 0x4000_0000 == 0 {
-                time = record.pointee.time
-                return .record
-            }
-            skip(word & 0x3FFF_FFFF)
-        }
-        return .nothing
-    }
-
-    /// The record at the head. Precondition: `look` said `.record`.
-    @inline(__always)
-    var record: UnsafePointer<hs_record> {
-        (head + 8).assumingMemoryBound(to: hs_record.self)
-    }
+    var hasRecord: Bool { position != limit }
 
     /// The captured bytes behind the record's header.
     @inline(__always)
-    var bytes: UnsafeRawPointer {
-        head + (8 + MemoryLayout<hs_record>.size)
-    }
+    var bytes: UnsafeRawPointer { UnsafeRawPointer(record + 1) }
 
     /// Passes the record at the head.
     @inline(__always)
     mutating func pass() {
-        skip(head.load(as: UInt32.self) & 0x3FFF_FFFF)
+        let room = hs_record_room(record.pointee.captured)
+        position = UInt(hs_next_record(UInt64(position), room, UInt64(mask)))
+        find()
     }
 
     /// Gives the room of what was passed back to the kernel.
@@ -112,5 +101,7 @@ struct CaptureRing: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func skip(_ length: UInt32) { position &+= (UInt(length) &+ 15) & ~7 }
+    private mutating func find() {
+        record = (data + Int(bitPattern: position & mask)).assumingMemoryBound(to: hs_record.self)
+    }
 }

@@ -1,17 +1,13 @@
 // The `tap` source: the capture rings of all CPUs, merged by time, so that an answer never leaves before its
 // question. Before it: CaptureRing.swift. After it: Mirror.swift, or Segmentation.swift for a super-frame.
 //
-// The capture program takes a record's time after it has reserved the record's room. So when the clock is read first
-// and the producer positions afterwards, every record up to that time (the horizon) can be seen; later ones wait for
-// the next turn. A head that is still being written may hide an earlier time: nothing is taken past it, for a
-// millisecond at most.
+// A record can be seen before the frame goes on, so before anything that the frame brings about is captured. When the clock
+// is read first and the producer positions afterwards, a record up to that time (the horizon) has all that led to it before
+// it, in rings that are looked at; later ones wait for the next turn.
 
 import CShims
 import MirrorProgram
 import Synchronization
-
-/// Longest time for which a record that is not yet committed holds the others back, in ns.
-private var longestBusy: UInt64 { 1_000_000 }
 
 /// Wire frames after which a turn ends, so that super-frames do not keep it from anything else.
 var mostEmitted: Int { 512 }
@@ -19,7 +15,7 @@ var mostEmitted: Int { 512 }
 extension Worker {
     /// Acts on up to `budget` records.
     ///
-    /// - Returns: the number of records, or 1 while one is awaited.
+    /// - Returns: the number of records.
     @inline(__always)
     mutating func takeCaptured(budget: Int) -> Int {
         let horizon = max(hs_clock(), latest)
@@ -33,21 +29,9 @@ extension Worker {
             var earliest = horizon
             for index in 0..<ringCount {
                 let ring = rings + index
-                let head = ring.pointee.look()
-                if head == .record {
-                    ring.pointee.busySince = 0
-                    if ring.pointee.time <= earliest {
-                        earliest = ring.pointee.time
-                        best = index
-                    }
-                } else if head == .busy {
-                    if ring.pointee.busySince == 0 { ring.pointee.busySince = horizon }
-                    if horizon &- ring.pointee.busySince < longestBusy {
-                        releaseRings()
-                        return max(taken, 1)
-                    }
-                } else {
-                    ring.pointee.busySince = 0
+                if ring.pointee.hasRecord && ring.pointee.record.pointee.time <= earliest {
+                    earliest = ring.pointee.record.pointee.time
+                    best = index
                 }
             }
             if best < 0 { break }

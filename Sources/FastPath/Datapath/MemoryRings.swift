@@ -54,46 +54,47 @@ package final class MemoryRing<Element: BitwiseCopyable> {
     }
 }
 
-/// A BPF ring buffer in plain memory, for one record at a time.
+/// A capture ring in plain memory, written as capture.bpf.c does.
 package final class MemoryCaptureRing {
-    private let positions: UnsafeMutablePointer<UInt>
-    private let data: UnsafeMutableRawPointer
-    private static let size = 1 << 18
+    package let mapping: CaptureRingMapping
+    private var position: UInt
 
-    package init() {
-        positions = .allocate(capacity: 32)
-        positions.initialize(repeating: 0, count: 32)
-        data = .allocate(byteCount: Self.size, alignment: 8)
+    /// - Parameters:
+    ///   - size: bytes, a power of two.
+    ///   - position: where both ends stand at first.
+    package init(size: Int = 1 << 18, position: UInt = 0) {
+        let bytes = CaptureRingMapping.byteCount(size)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+        mapping = CaptureRingMapping(memory, size: UInt(size))
+        self.position = position
+        mapping.producer.pointee.store(position, ordering: .relaxed)
+        mapping.consumer.pointee.store(position, ordering: .relaxed)
     }
 
-    deinit {
-        positions.deallocate()
-        data.deallocate()
-    }
+    deinit { mapping.memory.deallocate() }
 
-    package var mapping: CaptureRingMapping {
-        CaptureRingMapping(
-            consumer: UnsafeMutableRawPointer(positions), producer: UnsafeMutableRawPointer(positions + 16),
-            data: UnsafeRawPointer(data), size: UInt(Self.size))
-    }
-
-    /// Puts one record in. Precondition: the worker has taken those before; at most `HS_LONGEST_FRAME` bytes.
-    package func push(_ record: hs_record, _ bytes: [UInt8]) {
-        let length = MemoryLayout<hs_record>.size + bytes.count
-        // The memory is mapped once: what would wrap is preceded by a discarded record up to the end.
-        let left = Self.size - Int(positions[16] & UInt(Self.size - 1))
-        if left < length + 15 {
-            let at = data + (Self.size - left)
-            at.storeBytes(of: 0x4000_0000 | UInt32(left - 8), as: UInt32.self)
-            positions[16] &+= UInt(left)
-        }
-        let at = data + Int(positions[16] & UInt(Self.size - 1))
-        (at + 8).storeBytes(of: record, as: hs_record.self)
+    /// Puts one record in. Precondition: there is room; at most `HS_LONGEST_FRAME` bytes.
+    ///
+    /// - Returns: where it lies.
+    @discardableResult
+    package func push(_ record: hs_record, _ bytes: [UInt8]) -> UnsafeMutableRawPointer {
+        var record = record
+        record.captured = UInt32(bytes.count)
+        let at = mapping.data + Int(position & (mapping.size - 1))
+        at.storeBytes(of: record, as: hs_record.self)
         bytes.withUnsafeBytes {
-            (at + 8 + MemoryLayout<hs_record>.size).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+            (at + MemoryLayout<hs_record>.size).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
         }
-        at.storeBytes(of: UInt32(length), as: UInt32.self)
-        positions[16] &+= UInt(length + 15) & ~7
+        position = mapping.position(after: position)
+        mapping.producer.pointee.store(position, ordering: .releasing)
+        return at
+    }
+
+    /// Offers the records of a whole ring once more. Precondition: it is full of them, and all were taken.
+    package func offerAgain() {
+        position &+= mapping.size
+        mapping.producer.pointee.store(position, ordering: .releasing)
     }
 }
 

@@ -35,7 +35,7 @@ public struct Uplink: ~Copyable {
     /// Where many copies at once go instead of the TX ring.
     let live: UnsafeMutablePointer<LiveExit>?
     /// Whether `live` may be run; of the latest table, false beside originals that wait for this worker.
-    var mayRun = true
+    var mayRunLive = true
     /// Kicks for which they go there however few they are, so that the two ways are seldom used at the same time.
     private var staysLive = 0
 
@@ -148,7 +148,7 @@ public struct Uplink: ~Copyable {
     @inline(__always)
     mutating func kick(_ umem: inout UMEM) {
         isDirty = false
-        if let live, mayRun { send(live, &umem) }
+        if let live, mayRunLive { send(live, &umem) }
         transmit.publish()
         if let asleep { wake(asleep) }
         if let datagrams {

@@ -36,8 +36,7 @@ struct Worker: ~Copyable {
     /// Serial of the table in use.
     let acknowledged: UnsafeMutablePointer<Atomic<UInt64>>
     let stop: UnsafeMutablePointer<Atomic<UInt32>>
-    /// The word of capture.bpf.c: 1 asks for a wake-up with the next record.
-    let needWakeup: UnsafeMutablePointer<Atomic<UInt64>>
+    let wakeUp: WakeUp
     let epoll: Int32
     /// It has its CPU for itself and never waits.
     let polls: Bool
@@ -118,12 +117,14 @@ public func workerRun(_ memory: UnsafeMutableRawPointer) {
             idle &+= 1
         } else {
             nap.begin()
-            worker.pointee.needWakeup.pointee.store(1, ordering: .sequentiallyConsistent)
-            if worker.pointee.isIdle() {
-                let isCarrying = worker.pointee.table.pointee.laneCount != 0
-                hs_wait(worker.pointee.epoll, isCarrying ? Idle.heartbeat : Idle.longestWait)
-            }
-            worker.pointee.needWakeup.pointee.store(0, ordering: .relaxed)
+            worker.pointee.wakeUp.asleep.pointee.store(1, ordering: .sequentiallyConsistent)
+            // Whoever has read the word before has written a record that can be seen after a nap: it leaves its CPU's
+            // store buffer with the next lock or interrupt, less than a microsecond later.
+            let isCarrying = worker.pointee.table.pointee.laneCount != 0
+            if !isCarrying { hs_sleep(Nap.shortest) }
+            if worker.pointee.isIdle() { hs_wait(worker.pointee.epoll, isCarrying ? Idle.heartbeat : Idle.longestWait) }
+            worker.pointee.wakeUp.asleep.pointee.store(0, ordering: .relaxed)
+            worker.pointee.wakeUp.clear()
             idle = Idle.sleeps &- 1
         }
     }
@@ -165,7 +166,7 @@ extension Worker {
         for index in 0..<table.pointee.uplinkCount {
             table.pointee.uplinks[index].pointee.limit = table.pointee.limits[index]
             // A run waits where somebody attaches an XDP program at that moment, for longer than originals may.
-            table.pointee.uplinks[index].pointee.mayRun = table.pointee.laneCount == 0
+            table.pointee.uplinks[index].pointee.mayRunLive = table.pointee.laneCount == 0
         }
     }
 

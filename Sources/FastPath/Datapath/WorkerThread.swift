@@ -21,13 +21,13 @@ public final class WorkerThread: @unchecked Sendable {
     /// - Parameters:
     ///   - umem: taken over; sockets register its area.
     ///   - rings: its capture rings, one for each CPU.
-    ///   - needWakeup: the mapped word of capture.bpf.c, 8 bytes.
-    ///   - epoll: an epoll instance that has every ring, every span socket and the host side's bell; only its
+    ///   - wakeUp: what the capture program wakes it by.
+    ///   - epoll: an epoll instance that has the ring buffer of `wakeUp`, every span socket and the host side's bell; only its
     ///     readiness matters.
     ///   - polls: turn follows turn without a pause.
     ///   - table: the first table.
     public init(
-        umem: consuming UMEM, rings: [CaptureRingMapping], needWakeup: UnsafeMutableRawPointer, epoll: Int32,
+        umem: consuming UMEM, rings: [CaptureRingMapping], wakeUp: WakeUp, epoll: Int32,
         polls: Bool = false, table: ForwardingTable
     ) {
         published = .allocate(capacity: 1)
@@ -50,9 +50,7 @@ public final class WorkerThread: @unchecked Sendable {
                 umem: umem, rings: readers, ringCount: rings.count, table: table.memory, strays: strays,
                 scratch: .allocate(byteCount: 1 << 17, alignment: 64), parts: .allocate(capacity: 64), desk: Desk(),
                 published: published, acknowledged: acknowledged, stop: stopWord,
-                needWakeup: needWakeup.assumingMemoryBound(to: Atomic<UInt64>.self), epoll: epoll, polls: polls,
-                held: heldWord,
-                realTimeOffset: realTimeOffset))
+                wakeUp: wakeUp, epoll: epoll, polls: polls, held: heldWord, realTimeOffset: realTimeOffset))
         worker.pointee.takeLimits()
     }
 

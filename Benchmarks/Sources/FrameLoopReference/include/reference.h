@@ -2,11 +2,10 @@
 #pragma once
 #include <stdint.h>
 
-/* Where the rings are mapped, as RingMapping and CaptureRingMapping say; and one packet that Heliostat has made of a frame,
+/* Where the rings are mapped, as CaptureRingMapping and RingMapping say; and one packet that Heliostat has made of a frame,
    which gives the outer header. */
 struct reference_memory {
-    void *consumer, *producer;
-    const void *data;
+    void *capture; /* struct hs_ring */
     unsigned long size;
     void *transmit_producer, *transmit_consumer, *transmit_flags, *transmit_elements;
     void *completion_producer, *completion_consumer, *completion_elements;

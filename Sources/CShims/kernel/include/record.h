@@ -3,6 +3,9 @@
 #pragma once
 #include <linux/types.h>
 
+/* A function that both sides inline, and that the loop of Worker.swift may call. */
+#define HS_HOT static inline __attribute__((always_inline, swift_attr("@_noLocks")))
+
 enum {
     /* Longest frame in a record: 65,535 bytes of IP behind an Ethernet header and two tags, rounded up. */
     HS_LONGEST_FRAME = 65568,
@@ -37,7 +40,7 @@ enum hs_direction { HS_IN = 0, HS_OUT = 1 };
 
 /* Header of one captured frame; `captured` bytes of it follow. Host byte order. */
 struct hs_record {
-    __u64 time;          /* CLOCK_MONOTONIC, ns, taken after the room in the ring was reserved */
+    __u64 time;          /* CLOCK_MONOTONIC, ns, taken before the record can be seen */
     __u64 taps;          /* bit i: tap i of the slot matched */
     __u32 generation;    /* of the entry that matched */
     __u32 length;        /* bytes of the frame, without a tag that the kernel took out */
@@ -54,6 +57,38 @@ struct hs_record {
     __u8 flags;
 };
 
+/* A capture ring: the value of a mapped array, one for each worker and CPU. Its size is a power of two; a record begins where
+   `produced`, a free-running byte position, is in it, and may run over its end, since HS_RING_OVERRUN bytes follow. The next one begins
+   then where the ring does. Only programs on that CPU write, one at a time, and their last store makes a record visible. */
+struct hs_ring {
+    __u64 produced;
+    __u64 writing;  /* 1 while a record is written: who comes then, which the kernel does not let happen, finds no room */
+    __u64 seen;     /* `consumed` when it was last looked at: it is the worker's cache line */
+    __u64 reserved[29];
+    __u64 consumed; /* the worker's */
+    __u64 unused[31];
+    __u8 data[];
+};
+
+enum {
+    /* Room behind a ring: the longest record, in whole pages with the ring's header. */
+    HS_RING_OVERRUN = 72 * 1024 - 512,
+};
+
+/* Bytes between the beginnings of two records. */
+HS_HOT __u32 hs_record_room(__u32 captured)
+{
+    return (sizeof(struct hs_record) + captured + 7) & ~7u;
+}
+
+/* Where the record behind one of `room` bytes at `position` begins. */
+HS_HOT __u64 hs_next_record(__u64 position, __u32 room, __u64 mask)
+{
+    __u64 next = position + room;
+
+    return (position ^ next) & ~mask ? next & ~mask : next;
+}
+
 /* One capture point and direction under one generation; index in its map: slot * 2 + direction. Per CPU. */
 struct hs_capture {
     __u64 taps;       /* 0: nothing to do */
@@ -66,7 +101,7 @@ struct hs_capture {
     __u32 longest;    /* bytes of a frame that the taps want, 0 for all; super-frames come whole */
     __u32 flags;      /* of every record: HS_UNFILTERED or 0; and HS_FOREIGN, which no record has */
     __u32 rings;      /* place of the first ring of the port's worker; those of the CPUs follow */
-    __u32 wakeup;     /* place of that worker's wake-up word */
+    __u32 worker;     /* that worker's number */
 };
 
 enum {

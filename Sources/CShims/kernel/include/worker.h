@@ -19,8 +19,6 @@
 #include "live.h"
 #include "record.h"
 
-#define HS_HOT static inline __attribute__((swift_attr("@_noLocks")))
-
 /* linux/if_xdp.h since 6.6; Debian 12's headers are older. */
 #define HS_XDP_PKT_CONTD 1u
 

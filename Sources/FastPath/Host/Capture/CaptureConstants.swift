@@ -8,18 +8,23 @@ import CShims
 struct CaptureConstants {
     private let map: Int32
     private let offsets: [String: Int]
-    private let size: Int
+    private let size, ringSize: Int
 
-    /// - Parameter object: loaded.
-    init(_ object: BPFObject) throws(HostError) {
+    /// - Parameters:
+    ///   - object: loaded.
+    ///   - ringSize: bytes of each capture ring, a power of two.
+    init(_ object: BPFObject, ringSize: Int) throws(HostError) {
         (offsets, size) = try object.constants()
+        self.ringSize = ringSize
         map = bpf_map__fd(try Self.section(of: object))
     }
 
     /// Sets the constants of an object that is not loaded yet.
-    static func set(slot: Int, direction: hs_direction, in object: BPFObject) throws(HostError) {
+    static func set(
+        slot: Int, direction: hs_direction, ringSize: Int, in object: BPFObject
+    ) throws(HostError) {
         let (offsets, size) = try object.constants()
-        let value = try value(slot, direction, offsets, size)
+        let value = try value(slot, direction, ringSize, offsets, size)
         let section = try section(of: object)
         try check("cannot set the constants of slot \(slot)") { bpf_map__set_initial_value(section, value, size) }
     }
@@ -43,7 +48,7 @@ struct CaptureConstants {
 
     /// A frozen map that stands for .rodata: the verifier then takes its values for constants.
     private func make(slot: Int, direction: hs_direction) throws(HostError) -> Descriptor {
-        let value = try Self.value(slot, direction, offsets, size)
+        let value = try Self.value(slot, direction, ringSize, offsets, size)
         var options = bpf_map_create_opts()
         options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
         options.map_flags = UInt32(HS_BPF_F_RDONLY_PROG)
@@ -57,13 +62,18 @@ struct CaptureConstants {
     }
 
     private static func value(
-        _ slot: Int, _ direction: hs_direction, _ offsets: [String: Int], _ size: Int
+        _ slot: Int, _ direction: hs_direction, _ ringSize: Int, _ offsets: [String: Int], _ size: Int
     ) throws(HostError) -> [UInt8] {
-        guard let slotOffset = offsets["port_slot"], let directionOffset = offsets["port_direction"] else {
-            throw HostError("the capture program lacks its constants port_slot and port_direction")
+        guard let slotOffset = offsets["port_slot"], let directionOffset = offsets["port_direction"],
+            let maskOffset = offsets["ring_mask"]
+        else {
+            throw HostError("the capture program lacks its constants port_slot, port_direction and ring_mask")
         }
         var value = [UInt8](repeating: 0, count: size)
-        value.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(slot), toByteOffset: slotOffset, as: UInt32.self) }
+        value.withUnsafeMutableBytes {
+            $0.storeBytes(of: UInt32(slot), toByteOffset: slotOffset, as: UInt32.self)
+            $0.storeBytes(of: UInt32(ringSize - 1), toByteOffset: maskOffset, as: UInt32.self)
+        }
         value[directionOffset] = UInt8(direction.rawValue)
         return value
     }

@@ -97,7 +97,7 @@ package final class CaptureEntries {
             let entry = hs_capture(
                 taps: bits, carried: plans[point]?.bits ?? 0, matched: 0, lost: 0, merged: 0, generation: generation,
                 filter: UInt32(filter.map { $0 + 1 } ?? 0), longest: wishes[point]?.longest ?? 0, flags: flags,
-                rings: worker * UInt32(program.possibleCPUs), wakeup: worker * UInt32(HS_WAKEUP_STRIDE))
+                rings: worker * UInt32(program.possibleCPUs), worker: worker)
             let values = [hs_capture](repeating: entry, count: program.possibleCPUs)
             var key = point.index
             try check("cannot set capture point \(point.slot)") { bpf_map_update_elem(map.raw, &key, values, 0) }

@@ -1,14 +1,25 @@
-// The maps that the capture program and we share beside its entries: rings per CPU, the wake-up word, our own tunnels.
+// The maps that the capture program and we share beside its entries: rings per CPU, what wakes a worker, our own tunnels.
 // Before it: CaptureProgram.swift and CaptureRingSet.swift. After it: the worker, which gets the mappings.
 
 import CLibBPF
 import CShims
+package import FastPath
 import Glibc
 
-/// Rings, wake-up word and loop guard of one dataplane.
+/// Rings, wake-up words and loop guard of one dataplane.
 package final class CaptureMaps {
+    /// What the capture program wakes one worker by.
+    package struct Doorbell {
+        /// A BPF ring buffer, to be slept on; nil without BPF.
+        package let descriptor: Descriptor?
+        /// A 64-bit word: 1 while the worker sleeps.
+        package let asleep: UnsafeMutableRawPointer
+        package let wakeUp: WakeUp
+    }
+
     package let rings: CaptureRingSet
-    private let wakeupWords: UnsafeMutableRawPointer
+    /// By worker.
+    package let doorbells: [Doorbell]
 
     private let program: CaptureProgram?
     /// The tunnels of ours that are known.
@@ -19,21 +30,44 @@ package final class CaptureMaps {
         self.program = program
         self.rings = rings
         try Self.put(rings.rings.filter { $0.cpu < program.possibleCPUs }, program)
-        wakeupWords = try mapPages("the wake-up words", pageSize, PROT_READ | PROT_WRITE, program.needWakeupMap, 0)
-    }
-
-    /// Of one worker, a 64-bit word: 1 while it sleeps.
-    package func needWakeup(worker: Int) -> UnsafeMutableRawPointer {
-        wakeupWords + worker * Int(HS_WAKEUP_STRIDE) * MemoryLayout<UInt64>.size
+        let words = try mapPages("the wake-up words", pageSize, PROT_READ | PROT_WRITE, program.needWakeupMap, 0)
+        let workers = (rings.rings.map(\.worker).max() ?? 0) + 1
+        doorbells = try (0..<workers).map { worker throws(HostError) in
+            try Self.doorbell(
+                program, worker: worker, asleep: words + worker * Int(HS_WAKEUP_STRIDE) * MemoryLayout<UInt64>.size)
+        }
     }
 
     /// Without BPF: no ring, and a word that nobody else looks at.
     init() {
         program = nil
         rings = .none
-        let word = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
-        word.initialize(to: 0)
-        wakeupWords = UnsafeMutableRawPointer(word)
+        let words = UnsafeMutablePointer<UInt64>.allocate(capacity: 3)
+        words.initialize(repeating: 0, count: 3)
+        doorbells = [
+            Doorbell(
+                descriptor: nil, asleep: words,
+                wakeUp: WakeUp(asleep: words, consumer: words + 1, producer: words + 2))
+        ]
+    }
+
+    private static func doorbell(
+        _ program: CaptureProgram, worker: Int, asleep: UnsafeMutableRawPointer
+    ) throws(HostError) -> Doorbell {
+        let bell = try Descriptor("cannot make the ring buffer that wakes worker \(worker)") {
+            bpf_map_create(BPF_MAP_TYPE_RINGBUF, "hs_doorbell", 0, 0, UInt32(pageSize), nil)
+        }
+        var key = UInt32(worker)
+        var value = bell.raw
+        try check("cannot put the ring buffer that wakes worker \(worker) into place") {
+            bpf_map_update_elem(program.doorbellsMap, &key, &value, 0)
+        }
+        // kernel/bpf/ringbuf.c: the consumer's page can be written, the producer's behind it cannot.
+        let consumer = try mapPages("a doorbell's consumer page", pageSize, PROT_READ | PROT_WRITE, bell.raw, 0)
+        let producer = try mapPages("a doorbell's producer page", pageSize, PROT_READ, bell.raw, pageSize)
+        return Doorbell(
+            descriptor: bell, asleep: asleep,
+            wakeUp: WakeUp(asleep: asleep, consumer: consumer, producer: producer))
     }
 
     /// In one batch, since the kernel waits for its readers after each call; one by one before Linux 5.15.

@@ -7,6 +7,7 @@
 
 import CLibBPF
 package import CShims
+import FastPath
 import Glibc
 
 /// The capture program and the maps that all attachments share.
@@ -14,7 +15,7 @@ package final class CaptureProgram {
     /// Whether the kernel's own fields (checksum state, GSO type) are read, or judged by the frame's bytes.
     package let readsKernelFields: Bool
     /// Descriptors of the shared maps.
-    package let programMap, ringsMap, needWakeupMap, ownTunnelsMap, routesMap, carriedMap: Int32
+    package let programMap, ringsMap, doorbellsMap, needWakeupMap, ownTunnelsMap, routesMap, carriedMap: Int32
     /// CPUs that the per-CPU maps have room for.
     package let possibleCPUs: Int
 
@@ -24,6 +25,8 @@ package final class CaptureProgram {
     private let filtersMap: Int32
     private var freePlaces = Array((0..<Int(HS_FILTERS)).reversed())
     private let constants: CaptureConstants
+    /// Bytes of each ring of the set that it writes to.
+    let ringSize: Int
 
     /// The best form of the program that this kernel and our capabilities allow.
     package static func best(workers: Int = 1) throws(HostError) -> CaptureProgram {
@@ -45,13 +48,18 @@ package final class CaptureProgram {
         let cpus = libbpf_num_possible_cpus()
         if cpus < 1 { throw .system("cannot count the CPUs", -cpus) }
         possibleCPUs = Int(cpus)
-        bpf_map__set_max_entries(bpf_object__find_map_by_name(object.raw, "rings"), UInt32(cpus) * UInt32(workers))
+        let rings = bpf_object__find_map_by_name(object.raw, "rings")
+        ringSize = try CaptureRingSet.size(workers: workers)
+        bpf_map__set_max_entries(rings, UInt32(cpus) * UInt32(workers))
+        bpf_map__set_value_size(bpf_map__inner_map(rings), UInt32(CaptureRingMapping.byteCount(ringSize)))
+        try CaptureConstants.set(slot: 0, direction: HS_IN, ringSize: ringSize, in: object)
         try object.load(name)
-        constants = try CaptureConstants(object)
+        constants = try CaptureConstants(object, ringSize: ringSize)
         instructions = try object.instructions("capture")
         filtered = try FilteredProgram(object)
         programMap = try object.map("program")
         ringsMap = try object.map("rings")
+        doorbellsMap = try object.map("doorbells")
         needWakeupMap = try object.map("need_wakeup")
         filtersMap = try object.map("filters")
         ownTunnelsMap = try object.map("own_tunnels")

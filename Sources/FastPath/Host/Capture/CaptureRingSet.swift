@@ -1,5 +1,5 @@
-// The memory that captured frames wait in: one BPF ring buffer for each CPU, mapped. Made before there is a program;
-// CaptureMaps.swift hands the rings to it, and the worker reads them.
+// The memory that captured frames wait in: one `struct hs_ring` for each worker and CPU, a BPF array of one value, mapped. Made
+// beside the program; CaptureMaps.swift hands the rings to it, and the worker reads them.
 
 import CLibBPF
 import CShims
@@ -28,26 +28,53 @@ package struct CaptureRingSet {
     private init(rings: [Ring]) { self.rings = rings }
 
     package init(workers: Int = 1) throws(HostError) {
-        let cpus = Self.cpus(in: try readText("/sys/devices/system/cpu/present"))
+        let cpus = try Self.presentCPUs()
         let size = Self.size(rings: cpus.count * workers)
+        var options = bpf_map_create_opts()
+        options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
+        options.map_flags = UInt32(HS_BPF_F_MMAPABLE)
         var rings: [Ring] = []
         for worker in 0..<workers {
             for cpu in cpus {
                 let descriptor = try Descriptor("cannot make a capture ring of \(size >> 20) MiB for CPU \(cpu)") {
-                    bpf_map_create(BPF_MAP_TYPE_RINGBUF, "hs_ring", 0, 0, UInt32(size), nil)
+                    bpf_map_create(
+                        BPF_MAP_TYPE_ARRAY, "hs_ring", 4, UInt32(CaptureRingMapping.byteCount(size)), 1, &options)
                 }
-                let mapping = try Self.map(descriptor, size: size)
-                rings.append(Ring(worker: worker, cpu: cpu, descriptor: descriptor, mapping: mapping))
+                let memory = try mapPages(
+                    "a capture ring", CaptureRingMapping.byteCount(size), PROT_READ | PROT_WRITE, descriptor.raw, 0)
+                rings.append(
+                    Ring(
+                        worker: worker, cpu: cpu, descriptor: descriptor,
+                        mapping: CaptureRingMapping(memory, size: UInt(size))))
             }
         }
         self.rings = rings
     }
 
+    /// Size of each ring that such a set has.
+    package static func size(workers: Int) throws(HostError) -> Int {
+        size(rings: try presentCPUs().count * workers)
+    }
+
     /// Power of two that each of so many rings gets.
-    package static func size(rings: Int) -> Int {
-        let share = max(1, budget / max(1, rings))
+    ///
+    /// - Parameter most: bytes of a value that the kernel's arrays take.
+    package static func size(rings: Int, most: Int = Self.mostBytes) -> Int {
+        let share = max(1, min(budget / max(1, rings), most - CaptureRingMapping.byteCount(0)))
         let size = 1 << (Int.bitWidth - 1 - share.leadingZeroBitCount)
         return min(max(size, sizes.lowerBound), sizes.upperBound)
+    }
+
+    /// KMALLOC_MAX_SIZE before Linux 6.0 (kernel/bpf/arraymap.c).
+    package static let mostBytes: Int = {
+        var name = utsname()
+        uname(&name)
+        let release = withUnsafeBytes(of: name.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        return (release.split(separator: ".").first.flatMap { Int($0) } ?? 0) < 6 ? 4 << 20 : .max
+    }()
+
+    private static func presentCPUs() throws(HostError) -> [Int] {
+        cpus(in: try readText("/sys/devices/system/cpu/present"))
     }
 
     /// Indices in a list such as `0-3,8` (/sys/devices/system/cpu/present).
@@ -56,15 +83,6 @@ package struct CaptureRingSet {
             let ends = part.split(separator: "-").compactMap { Int($0) }
             return ends.count == 2 && ends[0] <= ends[1] ? Array(ends[0]...ends[1]) : Array(ends.prefix(1))
         }
-    }
-
-    /// kernel/bpf/ringbuf.c: the consumer's page can be written; the producer's page and the data, which follow it and
-    /// are there twice in a row, can not.
-    private static func map(_ ring: Descriptor, size: Int) throws(HostError) -> CaptureRingMapping {
-        let consumer = try mapPages("a capture ring's consumer page", pageSize, PROT_READ | PROT_WRITE, ring.raw, 0)
-        let producer = try mapPages("a capture ring", pageSize + 2 * size, PROT_READ, ring.raw, pageSize)
-        return CaptureRingMapping(
-            consumer: consumer, producer: producer, data: UnsafeRawPointer(producer + pageSize), size: UInt(size))
     }
 }
 

@@ -33,15 +33,16 @@ package enum CaptureXDP {
     ) throws(HostError) -> Descriptor {
         let object = try BPFObject(name, base64: base64)
         let shared = [
-            ("program", capture.programMap), ("rings", capture.ringsMap), ("need_wakeup", capture.needWakeupMap),
-            ("own_tunnels", capture.ownTunnelsMap),
+            ("program", capture.programMap), ("rings", capture.ringsMap), ("doorbells", capture.doorbellsMap),
+            ("need_wakeup", capture.needWakeupMap), ("own_tunnels", capture.ownTunnelsMap),
         ]
         for (name, map) in shared {
             try check("cannot share the map '\(name)' with the XDP program") {
                 bpf_map__reuse_fd(bpf_object__find_map_by_name(object.raw, name), map)
             }
         }
-        try CaptureConstants.set(slot: slot, direction: direction, in: object)
+        try CaptureConstants.set(
+            slot: slot, direction: direction, ringSize: capture.ringSize, in: object)
         let program = try object.program("capture")
         if let interface {
             bpf_program__set_ifindex(program, UInt32(interface))

@@ -162,8 +162,7 @@ package final class Dataplane {
         for (place, plan) in plans.enumerated() {
             workers.append(
                 try WorkerHost(
-                    plan, place: place, try memories[place].wait(), needWakeup: maps.needWakeup(worker: place),
-                    busyPolls: cores.busyPolls))
+                    plan, place: place, try memories[place].wait(), maps.doorbells[place], busyPolls: cores.busyPolls))
         }
         if current != nil { _ = openUplinks() }
         for worker in workers {

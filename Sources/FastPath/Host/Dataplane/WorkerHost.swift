@@ -13,8 +13,7 @@ final class WorkerHost {
     let plan: WorkerPlan
     /// Number among the workers, from 0.
     let place: Int
-    /// Its word in the capture program's map.
-    let needWakeup: UnsafeMutableRawPointer
+    let doorbell: CaptureMaps.Doorbell
     let area: XSKSocket.Area
     private let memory: FrameMemory
     /// Why it does not run as it is planned, in the kernel's words.
@@ -68,11 +67,11 @@ final class WorkerHost {
 
     /// Takes the memory over; sockets can register it from now on.
     init(
-        _ plan: WorkerPlan, place: Int, _ memory: FrameMemory, needWakeup: UnsafeMutableRawPointer, busyPolls: Bool
+        _ plan: WorkerPlan, place: Int, _ memory: FrameMemory, _ doorbell: CaptureMaps.Doorbell, busyPolls: Bool
     ) throws(HostError) {
         self.plan = plan
         self.place = place
-        self.needWakeup = needWakeup
+        self.doorbell = doorbell
         self.memory = memory
         nice = plan.nice
         umem = UMEM(memory.base, chunkCount: Self.chunkCount)
@@ -87,9 +86,9 @@ final class WorkerHost {
     /// Starts the thread with its first table; signals that belong to the main loop must be blocked by now.
     func start(_ maps: CaptureMaps, _ contents: Contents) throws(HostError) {
         let rings = maps.rings.rings.filter { $0.worker == place }
-        for ring in rings { try wake(on: ring.descriptor) }
+        if let bell = doorbell.descriptor { try wake(on: bell) }
         thread = WorkerThread(
-            umem: umem.take()!, rings: rings.map(\.mapping), needWakeup: needWakeup, epoll: epoll.raw,
+            umem: umem.take()!, rings: rings.map(\.mapping), wakeUp: doorbell.wakeUp, epoll: epoll.raw,
             polls: plan.isRealTime, table: table(contents, wanted: 0))
         followClock()
         let result = pthread_create(

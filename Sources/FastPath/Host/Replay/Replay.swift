@@ -60,11 +60,9 @@ package struct Replay {
         targets = own.destinations.filter { if case .spread = $0.target { false } else { true } }
         uplinks = targets.indices.map { MemoryUplink(number: UInt16($0)) }
         guard let umem = UMEM(chunkCount: 2048) else { throw HostError("no memory for frames") }
-        let word = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
-        word.initialize(to: 0)
         let plans = Self.plans(targets, uplinks, ledger, surroundings)
         worker = WorkerThread(
-            umem: umem, rings: [ring.mapping], needWakeup: UnsafeMutableRawPointer(word), epoll: -1,
+            umem: umem, rings: [ring.mapping], wakeUp: .unheard(), epoll: -1,
             table: ForwardingTable(
                 serial: 1, current: Self.selection(own, taps, targets, ledger), destinations: plans,
                 uplinks: uplinks.map(\.uplink), spans: []))
