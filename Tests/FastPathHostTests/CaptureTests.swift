@@ -38,7 +38,7 @@ struct CaptureTests {
             try ip("link set v0 up")
             try ip("link set v1 up")
             let program = try CaptureProgram(readsKernelFields: readsKernelFields)
-            let maps = try CaptureMaps(program, CaptureRingSet())
+            let maps = try CaptureMaps(program, CaptureRingSet(size: program.ringSize))
             let out = CapturePoint(slot: 9, direction: 1)
             let entries = try CaptureEntries(program, generation: 1, taps: [out: 1])
             try entries.install()
@@ -80,7 +80,7 @@ struct CaptureTests {
             try ip("link add v0 type veth peer name v1")
             for name in ["v0", "v1"] { try ip("link set \(name) addrgenmode none up") }
             let program = try CaptureProgram.best()
-            let maps = try CaptureMaps(program, CaptureRingSet())
+            let maps = try CaptureMaps(program, CaptureRingSet(size: program.ringSize))
             let out = CapturePoint(slot: 0, direction: 1)
             let entries = try CaptureEntries(program, generation: 1, taps: [out: 1])
             try entries.install()
@@ -131,7 +131,7 @@ struct CaptureTests {
             try ip("link add d0 type bridge")
             for name in ["v0", "v1"] { try ip("link set \(name) up") }
             let program = try CaptureProgram.best()
-            let maps = try CaptureMaps(program, CaptureRingSet())
+            let maps = try CaptureMaps(program, CaptureRingSet(size: program.ringSize))
             let into = CapturePoint(slot: 9, direction: 0)
             let entries = try CaptureEntries(program, generation: 1, taps: [into: 1])
             try entries.install()

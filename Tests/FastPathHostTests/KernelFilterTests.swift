@@ -21,7 +21,7 @@ final class KernelBench {
 
     init(_ wish: CaptureWish, readsKernelFields: Bool = true) throws {
         program = try CaptureProgram(readsKernelFields: readsKernelFields)
-        rings = try CaptureRingSet()
+        rings = try CaptureRingSet(size: program.ringSize)
         maps = try CaptureMaps(program, rings)
         let taps = wish.filtered.reduce(wish.unfiltered) { $0 | 1 << UInt64($1.bit) }
         entries = try CaptureEntries(program, generation: 7, taps: [Self.point: taps], wishes: [Self.point: wish])

@@ -140,7 +140,7 @@ struct LoopGuardTests {
                 try ip("link set \(name) up")
             }
             let program = try CaptureProgram.best()
-            let maps = try CaptureMaps(program, CaptureRingSet())
+            let maps = try CaptureMaps(program, CaptureRingSet(size: program.ringSize))
             try maps.setOwnTunnels([Self.tunnel(encapsulation, isIPv6)])
             let out = CapturePoint(slot: 0, direction: 1)
             let entries = try CaptureEntries(program, generation: 1, taps: [out: 1])
@@ -177,7 +177,7 @@ struct LoopGuardTests {
                 try ip("link set \(name) up")
             }
             let program = try CaptureProgram.best()
-            let maps = try CaptureMaps(program, CaptureRingSet())
+            let maps = try CaptureMaps(program, CaptureRingSet(size: program.ringSize))
             let out = CapturePoint(slot: 0, direction: 1)
             let entries = try CaptureEntries(program, generation: 1, taps: [out: 1], foreign: isForeign ? [out] : [])
             try entries.install()

@@ -70,6 +70,17 @@ import Testing
         #expect(uplink.sent(rig.area).map { $0.last! } == [1, 2, 3, 4, 5, 6])
     }
 
+    /// A CPU may have been held up between a frame's time and the end of its record.
+    @Test func anEarlierTimeThatComesLateIsTaken() {
+        let rig = Rig(rings: 2)
+        _ = rig.publish(oneTap(), [plan()], [uplink])
+        for (time, ring) in [(5, 0), (3, 1), (4, 0)] {
+            rig.rings[ring].push(record(time: UInt64(time), length: 14), Frames.macs + [0, UInt8(time)])
+            rig.run()
+        }
+        #expect(uplink.sent(rig.area).map { $0.last! } == [5, 3, 4])
+    }
+
     @Test func laterThanTheHorizonWaits() {
         let rig = Rig()
         _ = rig.publish(oneTap(), [plan()], [uplink])

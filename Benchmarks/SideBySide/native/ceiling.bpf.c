@@ -58,10 +58,14 @@ int capture(struct __sk_buff *skb)
     record = (void *)ring->data + (begin & (RING_BYTES - 1));
     record->time = bpf_ktime_get_ns();
     record->length = length;
-    if (load(skb, record + 1, length)) {
-        barrier();
-        ring->produced = end;
-    }
+    if (!load(skb, record + 1, length))
+        return NEXT;
+#ifdef __TARGET_ARCH_x86 /* where stores are seen in their order */
+    barrier();
+    ring->produced = end;
+#else
+    __sync_lock_test_and_set((__u64 *)&ring->produced, end);
+#endif
     return NEXT;
 }
 

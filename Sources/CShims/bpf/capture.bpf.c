@@ -253,8 +253,6 @@ static __always_inline int put(FRAME *frame, struct hs_ring *ring, __u32 length,
     if (filled)
         publish(ring, end);
     WRITE(ring->writing, 0);
-    /* The CPU may read the worker's word before others can see the record: so the worker looks again, some time after it
-       has set it (Worker.swift). A barrier here would cost every frame what it would save one. */
     wake(capture->worker);
     return filled;
 }

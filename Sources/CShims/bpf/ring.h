@@ -13,14 +13,8 @@ const volatile __u32 ring_mask = 0;
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
     __uint(max_entries, 1); /* possible CPUs by workers, set by the loader: the rings of one worker after the other's */
-    __type(key, __u32);
-    __array(values, struct {
-        __uint(type, BPF_MAP_TYPE_ARRAY);
-        __uint(map_flags, BPF_F_MMAPABLE);
-        __uint(max_entries, 1);
-        __uint(key_size, sizeof(__u32));
-        __uint(value_size, sizeof(struct hs_ring) + HS_RING_OVERRUN); /* and the ring's size, set by the loader */
-    });
+    __uint(key_size, sizeof(__u32));
+    __uint(value_size, sizeof(__u32)); /* arrays of one mapped value, as large as the ring: the loader has a pattern of them */
 } rings SEC(".maps");
 
 /* A ring buffer of the kernel for each worker, for its descriptor: whoever sleeps on it can be woken by a program. */
@@ -46,7 +40,9 @@ struct {
 #define READ(word) (*(volatile __u64 *)&(word))
 #define WRITE(word, value) (*(volatile __u64 *)&(word) = (value))
 
-/* Wakes a worker that sleeps: the first record after a pause does. */
+/* Wakes a worker that sleeps: the first record after a pause does. The CPU may read the worker's word before others can see the
+   record, so the worker looks again some time after it has set it (Worker.swift). A barrier here would cost every frame what it
+   saves a few. */
 static __always_inline void wake(__u32 worker)
 {
     __u32 place = worker * HS_WAKEUP_STRIDE;

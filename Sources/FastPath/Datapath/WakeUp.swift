@@ -1,12 +1,12 @@
 // How a worker that sleeps is woken: a word that says that it does, and a BPF ring buffer, whose descriptor is in the set it
 // sleeps on, for the capture program to ring at. Before it: CaptureMaps.swift, which maps both. After it: Worker.swift.
 
-import Synchronization
+package import Synchronization
 
 /// The two ends that a worker has of it.
 public struct WakeUp {
-    /// 1 while it sleeps; whoever wakes it takes the word back first.
-    let asleep: UnsafeMutablePointer<Atomic<UInt64>>
+    /// 1 while it sleeps, or is about to; whoever wakes it takes the word back first.
+    package let asleep: UnsafeMutablePointer<Atomic<UInt64>>
     private let consumer, producer: UnsafeMutablePointer<Atomic<UInt>>
 
     /// - Parameters:
@@ -29,7 +29,7 @@ public struct WakeUp {
 
     /// What was rung is done with, so that the ring buffer's descriptor is not readable any more.
     @inline(__always)
-    func clear() {
+    package func clear() {
         let rung = producer.pointee.load(ordering: .acquiring)
         if rung != consumer.pointee.load(ordering: .relaxed) { consumer.pointee.store(rung, ordering: .releasing) }
     }

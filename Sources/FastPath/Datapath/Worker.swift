@@ -119,7 +119,8 @@ public func workerRun(_ memory: UnsafeMutableRawPointer) {
             nap.begin()
             worker.pointee.wakeUp.asleep.pointee.store(1, ordering: .sequentiallyConsistent)
             // Whoever has read the word before has written a record that can be seen after a nap: it leaves its CPU's
-            // store buffer with the next lock or interrupt, less than a microsecond later.
+            // store buffer with the next lock or interrupt, less than a microsecond later. With originals to carry there is no
+            // nap, and the heartbeat's next millisecond finds it.
             let isCarrying = worker.pointee.table.pointee.laneCount != 0
             if !isCarrying { hs_sleep(Nap.shortest) }
             if worker.pointee.isIdle() { hs_wait(worker.pointee.epoll, isCarrying ? Idle.heartbeat : Idle.longestWait) }

@@ -62,7 +62,8 @@ struct hs_record {
    then where the ring does. Only programs on that CPU write, one at a time, and their last store makes a record visible. */
 struct hs_ring {
     __u64 produced;
-    __u64 writing;  /* 1 while a record is written: who comes then, which the kernel does not let happen, finds no room */
+    __u64 writing;  /* 1 while a record is written: who comes then, which the kernel does not let happen, finds no room.
+                       No lock: it holds for one who runs to his end before the first goes on */
     __u64 seen;     /* `consumed` when it was last looked at: it is the worker's cache line */
     __u64 reserved[29];
     __u64 consumed; /* the worker's */
@@ -74,6 +75,8 @@ enum {
     /* Room behind a ring: the longest record, in whole pages with the ring's header. */
     HS_RING_OVERRUN = 72 * 1024 - 512,
 };
+
+_Static_assert(sizeof(struct hs_record) + HS_LONGEST_FRAME + 7 <= HS_RING_OVERRUN, "a record may be longer than the room for it");
 
 /* Bytes between the beginnings of two records. */
 HS_HOT __u32 hs_record_room(__u32 captured)

@@ -29,15 +29,20 @@ extension DoctorCheck {
         return (major, minor)
     }
 
-    /// 5.8 has BPF ring buffers and CAP_BPF; 6.6 has tcx.
+    /// 5.8 has BPF ring buffers and CAP_BPF, 5.12 the atomic exchange that wakes a worker, 6.6 tcx.
     static func kernel(_ facts: MachineFacts) -> Finding {
         let release = facts.kernelRelease
         guard let version = version(release) else {
             return .warn(
-                "'\(release)' is no version that this program can read", "Heliostat needs Linux 5.8, better 6.6")
+                "'\(release)' is no version that this program can read", "Heliostat needs Linux 5.12, better 6.6")
         }
         if version < (5, 8) {
-            return .fail("Linux \(release) has no BPF ring buffers", "boot Linux 5.8 or later, better 6.6")
+            return .fail("Linux \(release) has no BPF ring buffers", "boot Linux 5.12 or later, better 6.6")
+        }
+        if version < (5, 12) {
+            return .warn(
+                "Linux \(release) does not take the capture program; packet sockets stand in",
+                "boot Linux 5.12 or later, better 6.6")
         }
         if version < (6, 6) { return .warn("Linux \(release) has no tcx; clsact is used", "boot Linux 6.6 or later") }
         return .ok("Linux \(release)")
@@ -88,6 +93,11 @@ extension DoctorCheck {
             return .warn("the kernel refuses tcx (\(reason)); clsact is used", "boot Linux 6.6 or later")
         case .unknown(let reason):
             guard let version = version(facts.kernelRelease) else { return .warn("not checked: \(reason)", asRoot) }
+            if version < (5, 12) {
+                return .warn(
+                    "Linux \(release) does not take the capture program; packet sockets stand in",
+                    "boot Linux 5.12 or later, better 6.6")
+            }
             if version < (6, 6) { return .warn("not in this kernel; clsact is used", "boot Linux 6.6 or later") }
             return .ok("in this kernel (by its version; not tried: \(reason))")
         }

@@ -12,8 +12,6 @@ package final class CaptureMaps {
     package struct Doorbell {
         /// A BPF ring buffer, to be slept on; nil without BPF.
         package let descriptor: Descriptor?
-        /// A 64-bit word: 1 while the worker sleeps.
-        package let asleep: UnsafeMutableRawPointer
         package let wakeUp: WakeUp
     }
 
@@ -42,13 +40,7 @@ package final class CaptureMaps {
     init() {
         program = nil
         rings = .none
-        let words = UnsafeMutablePointer<UInt64>.allocate(capacity: 3)
-        words.initialize(repeating: 0, count: 3)
-        doorbells = [
-            Doorbell(
-                descriptor: nil, asleep: words,
-                wakeUp: WakeUp(asleep: words, consumer: words + 1, producer: words + 2))
-        ]
+        doorbells = [Doorbell(descriptor: nil, wakeUp: .unheard())]
     }
 
     private static func doorbell(
@@ -66,8 +58,7 @@ package final class CaptureMaps {
         let consumer = try mapPages("a doorbell's consumer page", pageSize, PROT_READ | PROT_WRITE, bell.raw, 0)
         let producer = try mapPages("a doorbell's producer page", pageSize, PROT_READ, bell.raw, pageSize)
         return Doorbell(
-            descriptor: bell, asleep: asleep,
-            wakeUp: WakeUp(asleep: asleep, consumer: consumer, producer: producer))
+            descriptor: bell, wakeUp: WakeUp(asleep: asleep, consumer: consumer, producer: producer))
     }
 
     /// In one batch, since the kernel waits for its readers after each call; one by one before Linux 5.15.

@@ -25,10 +25,12 @@ package final class CaptureProgram {
     private let filtersMap: Int32
     private var freePlaces = Array((0..<Int(HS_FILTERS)).reversed())
     private let constants: CaptureConstants
-    /// Bytes of each ring of the set that it writes to.
-    let ringSize: Int
+    /// Bytes of each ring that it can write to.
+    package let ringSize: Int
 
     /// The best form of the program that this kernel and our capabilities allow.
+    ///
+    /// - Parameter workers: each has rings of its own, of the size that so many leave (`CaptureRingSet.size`).
     package static func best(workers: Int = 1) throws(HostError) -> CaptureProgram {
         if let program = try? CaptureProgram(readsKernelFields: true, workers: workers) { return program }
         return try CaptureProgram(readsKernelFields: false, workers: workers)
@@ -50,8 +52,12 @@ package final class CaptureProgram {
         possibleCPUs = Int(cpus)
         let rings = bpf_object__find_map_by_name(object.raw, "rings")
         ringSize = try CaptureRingSet.size(workers: workers)
-        bpf_map__set_max_entries(rings, UInt32(cpus) * UInt32(workers))
-        bpf_map__set_value_size(bpf_map__inner_map(rings), UInt32(CaptureRingMapping.byteCount(ringSize)))
+        // The map of rings takes those only that are as this one.
+        let pattern = try CaptureRingSet.makeRing("cannot make a capture ring", size: ringSize)
+        try check("cannot prepare the map of capture rings") {
+            bpf_map__set_max_entries(rings, UInt32(cpus) * UInt32(workers))
+                | bpf_map__set_inner_map_fd(rings, pattern.raw)
+        }
         try CaptureConstants.set(slot: 0, direction: HS_IN, ringSize: ringSize, in: object)
         try object.load(name)
         constants = try CaptureConstants(object, ringSize: ringSize)

@@ -27,19 +27,14 @@ package struct CaptureRingSet {
 
     private init(rings: [Ring]) { self.rings = rings }
 
-    package init(workers: Int = 1) throws(HostError) {
+    /// - Parameter size: bytes of each, as the program has them.
+    package init(workers: Int = 1, size: Int) throws(HostError) {
         let cpus = try Self.presentCPUs()
-        let size = Self.size(rings: cpus.count * workers)
-        var options = bpf_map_create_opts()
-        options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
-        options.map_flags = UInt32(HS_BPF_F_MMAPABLE)
         var rings: [Ring] = []
         for worker in 0..<workers {
             for cpu in cpus {
-                let descriptor = try Descriptor("cannot make a capture ring of \(size >> 20) MiB for CPU \(cpu)") {
-                    bpf_map_create(
-                        BPF_MAP_TYPE_ARRAY, "hs_ring", 4, UInt32(CaptureRingMapping.byteCount(size)), 1, &options)
-                }
+                let descriptor = try Self.makeRing(
+                    "cannot make a capture ring of \(size >> 20) MiB for CPU \(cpu)", size: size)
                 let memory = try mapPages(
                     "a capture ring", CaptureRingMapping.byteCount(size), PROT_READ | PROT_WRITE, descriptor.raw, 0)
                 rings.append(
@@ -51,7 +46,18 @@ package struct CaptureRingSet {
         self.rings = rings
     }
 
-    /// Size of each ring that such a set has.
+    /// A ring's BPF array: one value that can be mapped.
+    static func makeRing(_ failure: String, size: Int) throws(HostError) -> Descriptor {
+        var options = bpf_map_create_opts()
+        options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
+        options.map_flags = UInt32(HS_BPF_F_MMAPABLE)
+        return try Descriptor(failure) {
+            bpf_map_create(
+                BPF_MAP_TYPE_ARRAY, "hs_ring", 4, UInt32(CaptureRingMapping.byteCount(size)), 1, &options)
+        }
+    }
+
+    /// Size of each ring for so many workers on this machine.
     package static func size(workers: Int) throws(HostError) -> Int {
         size(rings: try presentCPUs().count * workers)
     }

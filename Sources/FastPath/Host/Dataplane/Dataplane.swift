@@ -122,7 +122,9 @@ package final class Dataplane {
         deviceChanges = DeviceChanges(directory, logger)
         var random = SystemRandomNumberGenerator()
         epoch = String(random.next(), radix: 16)
-        let rings = try Background { () throws(HostError) in try CaptureRingSet(workers: cores.plans.count) }
+        let workers = cores.plans.count
+        let ringSize = try capture?.ringSize ?? CaptureRingSet.size(workers: workers)
+        let rings = try Background { () throws(HostError) in try CaptureRingSet(workers: workers, size: ringSize) }
         let memories = try cores.plans.map { plan throws(HostError) in
             try Background { () throws(HostError) in try WorkerHost.memory(plan) }
         }

@@ -86,7 +86,7 @@ final class UplinkSocket {
         (socket, datagrams, packets, live, obstacleToLive, combines) = (nil, nil, nil, nil, nil, false)
         tookXDPFrames = false
         let memory = MemoryUplink(
-            number: number, size: Self.memorySize, bell: owner.bell.raw, asleep: owner.doorbell.asleep)
+            number: number, size: Self.memorySize, bell: owner.bell.raw, asleep: owner.doorbell.wakeUp.asleep)
         self.memory = memory
         transmit = memory.transmit.mapping
         pointer = memory.uplink

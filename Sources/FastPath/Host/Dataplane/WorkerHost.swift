@@ -13,6 +13,7 @@ final class WorkerHost {
     let plan: WorkerPlan
     /// Number among the workers, from 0.
     let place: Int
+    /// What the capture program wakes it by; `bell` is the host side's.
     let doorbell: CaptureMaps.Doorbell
     let area: XSKSocket.Area
     private let memory: FrameMemory
@@ -86,7 +87,7 @@ final class WorkerHost {
     /// Starts the thread with its first table; signals that belong to the main loop must be blocked by now.
     func start(_ maps: CaptureMaps, _ contents: Contents) throws(HostError) {
         let rings = maps.rings.rings.filter { $0.worker == place }
-        if let bell = doorbell.descriptor { try wake(on: bell) }
+        if let descriptor = doorbell.descriptor { try wake(on: descriptor) }
         thread = WorkerThread(
             umem: umem.take()!, rings: rings.map(\.mapping), wakeUp: doorbell.wakeUp, epoll: epoll.raw,
             polls: plan.isRealTime, table: table(contents, wanted: 0))
