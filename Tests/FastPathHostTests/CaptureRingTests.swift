@@ -30,7 +30,8 @@ struct CaptureRingTests {
     @Test(arguments: [true, false], [0, UInt64(bitPattern: -5000) & ~7])
     func roundAndRound(readsKernelFields: Bool, start: UInt64) throws {
         try Self.with(readsKernelFields: readsKernelFields) { bench in
-            for field in [\hs_ring.produced, \.seen, \.consumed] {
+            let fields: [PartialKeyPath<hs_ring>] = [\hs_ring.produced, \hs_ring.seen, \hs_ring.consumed]
+            for field in fields {
                 let at = MemoryLayout<hs_ring>.offset(of: field)!
                 bench.rings.rings[0].mapping.memory.storeBytes(of: start, toByteOffset: at, as: UInt64.self)
             }

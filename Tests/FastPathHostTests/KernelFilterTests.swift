@@ -72,7 +72,7 @@ final class KernelBench {
     private static func records(_ ring: CaptureRingMapping, from: UInt) -> [(hs_record, [UInt8])] {
         var position = from
         var list: [(hs_record, [UInt8])] = []
-        while position < ring.produced {
+        while position != ring.produced {
             let record = ring.record(at: position)
             let bytes = UnsafeRawBufferPointer(start: record + 1, count: Int(record.pointee.captured))
             list.append((record.pointee, Array(bytes)))

@@ -194,7 +194,7 @@ public struct Uplink: ~Copyable {
         if asleep.pointee.load(ordering: .relaxed) != 0
             && asleep.pointee.exchange(0, ordering: .relaxed) != 0
         {
-            hs_ring(bell)
+            hs_ring_bell(bell)
         }
     }
 }

@@ -178,7 +178,7 @@ HS_HOT void hs_sleep(long nanoseconds)
 }
 
 /* Wakes whoever waits for this eventfd. */
-HS_HOT void hs_ring(int bell)
+HS_HOT void hs_ring_bell(int bell)
 {
     uint64_t one = 1;
 

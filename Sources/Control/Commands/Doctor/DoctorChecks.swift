@@ -93,11 +93,6 @@ extension DoctorCheck {
             return .warn("the kernel refuses tcx (\(reason)); clsact is used", "boot Linux 6.6 or later")
         case .unknown(let reason):
             guard let version = version(facts.kernelRelease) else { return .warn("not checked: \(reason)", asRoot) }
-            if version < (5, 12) {
-                return .warn(
-                    "Linux \(release) does not take the capture program; packet sockets stand in",
-                    "boot Linux 5.12 or later, better 6.6")
-            }
             if version < (6, 6) { return .warn("not in this kernel; clsact is used", "boot Linux 6.6 or later") }
             return .ok("in this kernel (by its version; not tried: \(reason))")
         }

@@ -122,9 +122,11 @@ package final class Dataplane {
         deviceChanges = DeviceChanges(directory, logger)
         var random = SystemRandomNumberGenerator()
         epoch = String(random.next(), radix: 16)
-        let workers = cores.plans.count
-        let ringSize = try capture?.ringSize ?? CaptureRingSet.size(workers: workers)
-        let rings = try Background { () throws(HostError) in try CaptureRingSet(workers: workers, size: ringSize) }
+        let workerCount = cores.plans.count
+        let ringSize = if let capture { capture.ringSize } else { try CaptureRingSet.size(workers: workerCount) }
+        let rings = try Background { () throws(HostError) in
+            try CaptureRingSet(workers: workerCount, size: ringSize)
+        }
         let memories = try cores.plans.map { plan throws(HostError) in
             try Background { () throws(HostError) in try WorkerHost.memory(plan) }
         }
