@@ -27,13 +27,24 @@ package final class CaptureMaps {
     package init(_ program: CaptureProgram, _ rings: CaptureRingSet) throws(HostError) {
         self.program = program
         self.rings = rings
-        try Self.put(rings.rings.filter { $0.cpu < program.possibleCPUs }, program)
         let words = try mapPages("the wake-up words", pageSize, PROT_READ | PROT_WRITE, program.needWakeupMap, 0)
         let workers = (rings.rings.map(\.worker).max() ?? 0) + 1
         doorbells = try (0..<workers).map { worker throws(HostError) in
             try Self.doorbell(
-                program, worker: worker, asleep: words + worker * Int(HS_WAKEUP_STRIDE) * MemoryLayout<UInt64>.size)
+                worker, asleep: words + worker * Int(HS_WAKEUP_STRIDE) * MemoryLayout<UInt64>.size)
         }
+        // Each waits for the kernel's readers: side by side.
+        let bells = doorbells.enumerated().map { ($0, $1.descriptor!) }
+        let bellsMap = program.doorbellsMap
+        let hung = try Background { () throws(HostError) in try Self.put(bells, into: bellsMap, "a doorbell") }
+        let placed = Result { () throws(HostError) in
+            try Self.put(
+                rings.rings.filter { $0.cpu < program.possibleCPUs }
+                    .map { ($0.worker * program.possibleCPUs + $0.cpu, $0.descriptor) },
+                into: program.ringsMap, "a capture ring")
+        }
+        try hung.wait()
+        try placed.get()
     }
 
     /// Without BPF: no ring, and a word that nobody else looks at.
@@ -43,16 +54,9 @@ package final class CaptureMaps {
         doorbells = [Doorbell(descriptor: nil, wakeUp: .unheard())]
     }
 
-    private static func doorbell(
-        _ program: CaptureProgram, worker: Int, asleep: UnsafeMutableRawPointer
-    ) throws(HostError) -> Doorbell {
+    private static func doorbell(_ worker: Int, asleep: UnsafeMutableRawPointer) throws(HostError) -> Doorbell {
         let bell = try Descriptor("cannot make the ring buffer that wakes worker \(worker)") {
             bpf_map_create(BPF_MAP_TYPE_RINGBUF, "hs_doorbell", 0, 0, UInt32(pageSize), nil)
-        }
-        var key = UInt32(worker)
-        var value = bell.raw
-        try check("cannot put the ring buffer that wakes worker \(worker) into place") {
-            bpf_map_update_elem(program.doorbellsMap, &key, &value, 0)
         }
         // kernel/bpf/ringbuf.c: the consumer's page can be written, the producer's behind it cannot.
         let consumer = try mapPages("a doorbell's consumer page", pageSize, PROT_READ | PROT_WRITE, bell.raw, 0)
@@ -61,19 +65,17 @@ package final class CaptureMaps {
             descriptor: bell, wakeUp: WakeUp(asleep: asleep, consumer: consumer, producer: producer))
     }
 
-    /// In one batch, since the kernel waits for its readers after each call; one by one before Linux 5.15.
-    private static func put(_ rings: [CaptureRingSet.Ring], _ program: CaptureProgram) throws(HostError) {
-        let map = program.ringsMap
-        let keys = rings.map { UInt32($0.worker * program.possibleCPUs + $0.cpu) }
-        let values = rings.map(\.descriptor.raw)
-        var count = UInt32(rings.count)
+    /// Maps into a map of maps, in one batch, since the kernel waits for its readers after each call; one by one before Linux 5.15.
+    private static func put(
+        _ entries: [(place: Int, descriptor: Descriptor)], into map: Int32, _ what: String
+    ) throws(HostError) {
+        let keys = entries.map { UInt32($0.place) }
+        let values = entries.map(\.descriptor.raw)
+        var count = UInt32(entries.count)
         if bpf_map_update_batch(map, keys, values, &count, nil) == 0 { return }
-        for (ring, key) in zip(rings, keys) {
-            var key = key
-            var value = ring.descriptor.raw
-            try check("cannot put the capture ring of CPU \(ring.cpu) into place") {
-                bpf_map_update_elem(map, &key, &value, 0)
-            }
+        for (key, value) in zip(keys, values) {
+            var (key, value) = (key, value)
+            try check("cannot put \(what) into place \(key)") { bpf_map_update_elem(map, &key, &value, 0) }
         }
     }
 
