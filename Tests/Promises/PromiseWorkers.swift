@@ -96,7 +96,9 @@ extension Promises {
                         #expect(check.duplicates == 0 && check.differing == 0)
                     } else {
                         #expect(isLive || check.reordered == 0)
-                        #expect(check.missing(of: sent).isEmpty && check.duplicates == 0 && check.differing == 0)
+                        #expect(
+                            check.missing(of: sent).isEmpty && check.duplicates == 0 && check.differing == 0,
+                            "missing \(check.missing(of: sent).prefix(5)), \(check.lost(of: sent)) of \(sent.frames)")
                     }
                 }
                 try mirror.ledger(offered: [Mirror.monitor: total])
