@@ -215,6 +215,7 @@ static __always_inline __u64 carry(FRAME *frame, struct hs_capture *capture, __u
 #include "carry_out.h"
 #endif
 
+/* Fills a record and the room behind it; 0 if the frame's bytes cannot be read. */
 static __always_inline int fill(FRAME *frame, struct hs_record *record, __u32 length, __u32 frames,
                                 const struct hs_capture *capture, __u64 taps, __u8 marks)
 {

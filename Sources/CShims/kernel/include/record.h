@@ -3,7 +3,7 @@
 #pragma once
 #include <linux/types.h>
 
-/* A function that both sides inline, and that the loop of Worker.swift may call. */
+/* A function that is inlined, and that the loop of Worker.swift may call: it takes no lock. */
 #define HS_HOT static inline __attribute__((always_inline, swift_attr("@_noLocks")))
 
 enum {

@@ -66,6 +66,16 @@ final class BPFObject {
         return program
     }
 
+    /// A BPF array of one value.
+    static func value(
+        _ name: String, bytes: Int, flags: UInt32, _ failure: String
+    ) throws(HostError) -> Descriptor {
+        var options = bpf_map_create_opts()
+        options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
+        options.map_flags = flags
+        return try Descriptor(failure) { bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, UInt32(bytes), 1, &options) }
+    }
+
     /// A program of anybody's, by the kernel's number of it. The kernel tells the name to CAP_SYS_ADMIN alone.
     static func describe(program id: UInt32) -> String {
         let raw = bpf_prog_get_fd_by_id(id)

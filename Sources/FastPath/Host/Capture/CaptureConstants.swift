@@ -49,12 +49,8 @@ struct CaptureConstants {
     /// A frozen map that stands for .rodata: the verifier then takes its values for constants.
     private func make(slot: Int, direction: hs_direction) throws(HostError) -> Descriptor {
         let value = try Self.value(slot, direction, ringSize, offsets, size)
-        var options = bpf_map_create_opts()
-        options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
-        options.map_flags = UInt32(HS_BPF_F_RDONLY_PROG)
-        let map = try Descriptor("cannot make a BPF map of constants") {
-            bpf_map_create(BPF_MAP_TYPE_ARRAY, "capture.rodata", 4, UInt32(size), 1, &options)
-        }
+        let map = try BPFObject.value(
+            "capture.rodata", bytes: size, flags: UInt32(HS_BPF_F_RDONLY_PROG), "cannot make a BPF map of constants")
         var key: UInt32 = 0
         try check("cannot set the constants of slot \(slot)") { bpf_map_update_elem(map.raw, &key, value, 0) }
         try check("cannot freeze the constants of slot \(slot)") { bpf_map_freeze(map.raw) }

@@ -48,13 +48,8 @@ package struct CaptureRingSet {
 
     /// A ring's BPF array: one value that can be mapped.
     static func makeRing(_ failure: String, size: Int) throws(HostError) -> Descriptor {
-        var options = bpf_map_create_opts()
-        options.sz = optionsSize(to: \bpf_map_create_opts.map_flags)
-        options.map_flags = UInt32(HS_BPF_F_MMAPABLE)
-        return try Descriptor(failure) {
-            bpf_map_create(
-                BPF_MAP_TYPE_ARRAY, "hs_ring", 4, UInt32(CaptureRingMapping.byteCount(size)), 1, &options)
-        }
+        try BPFObject.value(
+            "hs_ring", bytes: CaptureRingMapping.byteCount(size), flags: UInt32(HS_BPF_F_MMAPABLE), failure)
     }
 
     /// Size of each ring for so many workers on this machine.
